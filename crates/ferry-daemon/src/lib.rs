@@ -1,1 +1,3 @@
 //! ferry-daemon
+
+pub mod buildkit;
