@@ -1,1 +1,3 @@
 //! ferry-engine
+
+pub mod build;
