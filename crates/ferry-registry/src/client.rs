@@ -1,0 +1,123 @@
+//! The client: one per engine, shared by all operations; keeps connections and tokens.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferry_oci::{Descriptor, Document, Reference};
+
+use crate::{Config, Credential, Credentials, Error, Selection};
+
+/// A registry client. Cheap to clone; clones share connections and tokens.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Config>,
+}
+
+/// An index or manifest as the registry served it.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Its media type, digest and size.
+    pub descriptor: Descriptor,
+    /// Exactly the bytes that came; at most 4 MiB.
+    pub bytes: Bytes,
+    /// The same, parsed.
+    pub document: Document,
+}
+
+/// What to push, and as what.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// Registry, repository and tag (or digest) to push to.
+    pub reference: Reference,
+    /// The index or manifest in the store.
+    pub target: Descriptor,
+    /// Which of its platforms.
+    pub selection: Selection,
+    /// What to do with an index some of whose platforms are absent or not selected.
+    pub partial: PartialIndex,
+}
+
+/// What to push when not all that an index names is present or selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialIndex {
+    /// Fail with [`Error::Incomplete`], which names what is missing.
+    Refuse,
+    /// Push what is there: one platform as its manifest, several under a new index. The digest
+    /// that results differs from the target's.
+    Reduce,
+}
+
+/// The answer to a successful login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginStatus {
+    /// A refresh token that the registry offers in place of the password; to be stored instead.
+    pub identity_token: Option<Credential>,
+}
+
+impl Client {
+    /// Checks `config`; opens no connection.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            shared: Arc::new(config),
+        })
+    }
+
+    /// The descriptor that `reference` names now, by one HEAD request where the registry allows it.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        credentials: &dyn Credentials,
+    ) -> Result<Descriptor, Error> {
+        let _ = (reference, credentials, &self.shared);
+        Err(Error::NoAuthorities)
+    }
+
+    /// The index or manifest that `reference` names, without its content. Stores nothing.
+    pub async fn manifest(
+        &self,
+        reference: &Reference,
+        credentials: &dyn Credentials,
+    ) -> Result<Manifest, Error> {
+        let _ = (reference, credentials);
+        Err(Error::NoAuthorities)
+    }
+
+    /* with ferry-store:
+        /// Fetches the selected platforms of `reference` into `store` and returns what it names: an
+        /// index, stored whole and byte-exact even if only some of its platforms are present, or a manifest.
+        ///
+        /// Everything is verified, unpacked and synced when this returns; the name is not recorded:
+        /// that is the caller's `store.images().put`, and the caller holds a `store.lease()` until then.
+        /// Dropping the future stops the downloads; what was finished may be used by the next attempt.
+        pub async fn pull(
+            &self,
+            store: &Store,
+            reference: &Reference,
+            selection: &Selection,
+            credentials: &dyn Credentials,
+            progress: &dyn Progress,
+        ) -> Result<Descriptor, Error> {
+            let _ = (store, reference, selection, credentials, progress);
+            Err(Error::NoAuthorities)
+        }
+
+        /// Uploads what `push` names and the registry lacks, then manifests, index and tag; returns the
+        /// descriptor that the tag now names.
+        pub async fn push(
+            &self,
+            store: &Store,
+            push: &Push,
+            credentials: &dyn Credentials,
+            progress: &dyn Progress,
+        ) -> Result<Descriptor, Error> {
+            let _ = (store, push, credentials, progress);
+            Err(Error::NoAuthorities)
+        }
+
+    */
+    /// Verifies `credential` at the registry `domain`; stores nothing.
+    pub async fn login(&self, domain: &str, credential: &Credential) -> Result<LoginStatus, Error> {
+        let _ = (domain, credential);
+        Err(Error::NoAuthorities)
+    }
+}
