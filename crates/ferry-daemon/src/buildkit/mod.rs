@@ -5,3 +5,6 @@
 
 pub mod session;
 pub mod transport;
+
+mod health;
+mod telemetry;
