@@ -94,12 +94,21 @@ impl From<PathError> for SyncError {
     }
 }
 
+/// A directory of the client that has come.
+#[derive(Debug)]
+pub struct Received {
+    /// Its files.
+    pub tree: Arc<Tree>,
+    /// Bytes of content that crossed the connection.
+    pub content_bytes: u64,
+}
+
 /// Receives the files that `request` names into `receiving`. Dropping the future leaves nothing behind.
 pub async fn receive(
     session: &Session,
     request: &SyncRequest,
     receiving: Receiving,
-) -> Result<Arc<Tree>, SyncError> {
+) -> Result<Received, SyncError> {
     let (to_client, from_us) = mpsc::channel(MAX_IN_FLIGHT + PACKETS_QUEUED);
     let mut packets = call(session, request, from_us).await?;
     let (to_writer, from_client) = mpsc::channel(PACKETS_QUEUED);
@@ -130,12 +139,12 @@ pub async fn receive(
         }
     }
     drop(to_writer);
-    let (tree, to_client) = writer.await.map_err(|_panic| SyncError::Interrupted)??;
+    let (received, to_client) = writer.await.map_err(|_panic| SyncError::Interrupted)??;
     // Everything is here; a client that does not say goodbye changes nothing about that.
     let goodbye = async { while let Ok(Some(_)) = packets.message().await {} };
     let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     drop(to_client);
-    Ok(tree)
+    Ok(received)
 }
 
 async fn call(
@@ -176,6 +185,7 @@ struct Reception {
     lacking: VecDeque<(u32, u32)>,
     /// Ids that were asked for, with the number of their entry.
     in_flight: HashMap<u32, u32>,
+    content_bytes: u64,
 }
 
 impl Reception {
@@ -189,6 +199,7 @@ impl Reception {
             listing: true,
             lacking: VecDeque::new(),
             in_flight: HashMap::new(),
+            content_bytes: 0,
         }
     }
 
@@ -196,7 +207,7 @@ impl Reception {
     fn run(
         mut self,
         mut packets: mpsc::Receiver<Packet>,
-    ) -> Result<(Arc<Tree>, mpsc::Sender<Packet>), SyncError> {
+    ) -> Result<(Received, mpsc::Sender<Packet>), SyncError> {
         while !self.is_complete() {
             let Some(packet) = packets.blocking_recv() else {
                 return Err(SyncError::Protocol("the stream ended too early"));
@@ -205,7 +216,11 @@ impl Reception {
             self.ask()?;
         }
         self.send(PacketType::PacketFin, 0)?;
-        Ok((self.receiving.finish()?, self.to_client))
+        let received = Received {
+            tree: self.receiving.finish()?,
+            content_bytes: self.content_bytes,
+        };
+        Ok((received, self.to_client))
     }
 
     fn is_complete(&self) -> bool {
@@ -257,6 +272,7 @@ impl Reception {
             .in_flight
             .get(&id)
             .ok_or(SyncError::Protocol("content that was not asked for"))?;
+        self.content_bytes += bytes.len() as u64;
         if !bytes.is_empty() {
             return Ok(self.receiving.content(number, bytes)?);
         }

@@ -296,7 +296,8 @@ async fn only_changed_files_cross_the_connection() {
     let receiving = contexts.receive(&key);
     let first = file_sync::receive(&opened.session, &request, receiving)
         .await
-        .expect("first");
+        .expect("first")
+        .tree;
     assert_eq!(client.take_asked(), ["a", "b", "empty"]);
     assert_eq!(first.read("b", 1 << 20).expect("b"), Some(large));
     assert_eq!(first.read("empty", 1).expect("empty"), Some(Vec::new()));
@@ -315,7 +316,8 @@ async fn only_changed_files_cross_the_connection() {
     let receiving = contexts.receive(&key);
     let second = file_sync::receive(&opened.session, &request, receiving)
         .await
-        .expect("second");
+        .expect("second")
+        .tree;
     assert!(client.take_asked().is_empty());
     assert!(Arc::ptr_eq(&first, &second));
 }
@@ -335,7 +337,8 @@ async fn more_files_than_are_asked_for_at_once() {
     let tree = tokio::time::timeout(SOON, received)
         .await
         .expect("no deadlock")
-        .expect("tree");
+        .expect("tree")
+        .tree;
     assert_eq!(tree.entries().len(), 1_000);
     assert_eq!(tree.read("0999", 9).expect("last"), Some(b"0999".to_vec()));
 }
