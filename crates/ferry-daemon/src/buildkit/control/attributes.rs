@@ -186,9 +186,9 @@ fn truth(text: &str) -> Option<bool> {
 
 fn pull_policy(mode: &str) -> Result<PullPolicy, AttributeError> {
     match mode {
-        "" | "default" | "preferlocal" => Ok(PullPolicy::IfMissing),
+        // `local` prefers what is here; it forbids nothing.
+        "" | "default" | "local" => Ok(PullPolicy::IfMissing),
         "pull" => Ok(PullPolicy::Always),
-        "local" => Ok(PullPolicy::Never),
         _ => Err(invalid("image-resolve-mode", mode, "unknown mode")),
     }
 }
