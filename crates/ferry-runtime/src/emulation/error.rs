@@ -7,7 +7,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum CreateError {
     /// `binfmt_misc` is not per user namespace here.
-    #[error("this kernel cannot give a user namespace its own binfmt_misc (Linux 6.7 or newer is needed)")]
+    #[error(
+        "this kernel cannot give a user namespace its own binfmt_misc (Linux 6.7 or newer is needed)"
+    )]
     KernelTooOld,
 }
 

@@ -79,7 +79,9 @@ impl Emulators {
     /// `dirs`, then `/usr/libexec/ferry`, then `/usr/bin` for emulators and reads the host's registrations.
     #[must_use]
     pub fn discover(_dirs: &[PathBuf]) -> Emulators {
-        Emulators { entries: Vec::new() }
+        Emulators {
+            entries: Vec::new(),
+        }
     }
 
     /// Every CPU with its answer, in the table's order.
