@@ -1,1 +1,3 @@
-//! ferry-runtime
+//! Turns a runtime spec and a root into a process and watches it.
+
+pub mod emulation;
