@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Process, Spec};
 use serde::{Deserialize, Serialize};
 
-use crate::{seccomp, stdio::Stdio};
+use crate::{cgroup, seccomp, stdio::Stdio};
 
 /// A container to be made, up to its process waiting for [`crate::Monitor::start`].
 ///
@@ -41,9 +41,9 @@ pub struct Launch {
     /// The CPU to emulate (`arm64`, as in `ferry_oci::cpu::Cpu::architecture`): the container lives in
     /// the engine's user namespace for emulators, see [`crate::Zygote::prepare_emulation`].
     pub emulate: Option<String>,
-    /// The container's cgroup, relative to the roots of the hierarchies, such as `ferry/<id>`.
-    /// Made by the monitor and removed by it after the exit.
-    pub cgroup: String,
+    /// The container's cgroup below [`crate::ZygoteOptions::cgroup_parent`]. Made by the monitor and
+    /// removed by it after the exit.
+    pub cgroup: cgroup::ChildName,
 }
 
 /// A container's root file system on the host.

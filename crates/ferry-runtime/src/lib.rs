@@ -1,11 +1,16 @@
 //! Turns a runtime spec and a root into a process and watches it.
 //!
-//! The engine holds one [`Zygote`]; each [`Zygote::launch`] makes a monitor process, which makes and
-//! outlives-with the container, and is spoken to through a [`Monitor`] handle. Monitors survive the
+//! The engine holds one [`Zygote`]; each [`Zygote::launch`] makes a monitor process, which makes the
+//! container, lives as long as it and is spoken to through a [`Monitor`] handle. Monitors survive the
 //! engine and the zygote; [`Monitor::connect`] finds them again.
 
+pub mod capability;
+pub mod cgroup;
+pub mod device;
 pub mod emulation;
+pub mod profile;
 pub mod seccomp;
+pub mod zygote;
 
 mod error;
 mod exit;
@@ -15,7 +20,6 @@ mod launch;
 mod signal;
 mod state;
 mod stdio;
-pub mod zygote;
 
 pub use error::Error;
 pub use exit::{Exit, ReadExitError};

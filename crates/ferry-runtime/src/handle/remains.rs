@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, cgroup};
 
 /// What is left of a launch in its state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remains {
     /// The cgroup that the dead monitor made and did not remove.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<cgroup::ChildName>,
     /// The container's process at the time of the launch; it may be another's by now.
     pub pid: Option<i32>,
 }

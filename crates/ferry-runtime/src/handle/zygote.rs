@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, Exec, Launch, Monitor, emulation::Emulators};
+use crate::{Error, Exec, Launch, Monitor, cgroup, emulation::Emulators};
 
 /// How the zygote is started.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct ZygoteOptions {
     pub program: PathBuf,
     /// `oom_score_adj` of the zygote and the monitors, where the engine may lower it.
     pub oom_score_adj: i32,
+    /// The cgroup below which containers get theirs.
+    pub cgroup_parent: cgroup::ParentPath,
 }
 
 /// A zygote process, spawned again when it dies. `Send + Sync`; calls block for about a millisecond.
@@ -22,11 +24,14 @@ pub struct Zygote {
     _options: ZygoteOptions,
 }
 
-impl Default for ZygoteOptions {
-    fn default() -> Self {
+impl ZygoteOptions {
+    /// The usual ones: this program, well below containers for the OOM killer.
+    #[must_use]
+    pub fn new(cgroup_parent: cgroup::ParentPath) -> ZygoteOptions {
         ZygoteOptions {
             program: PathBuf::from("/proc/self/exe"),
-            oom_score_adj: -999,
+            oom_score_adj: -500,
+            cgroup_parent,
         }
     }
 }

@@ -1,0 +1,1 @@
+//! The default profile of every container, as data and small functions over it.
