@@ -4,12 +4,10 @@
 //! a user namespace of the engine's own carries a detached `binfmt_misc` mount whose entries point
 //! at sealed memfds (Linux 6.7 and newer, `binfmt_misc` per user namespace).
 
-mod cpu;
 mod error;
 mod namespace;
 mod support;
 
-pub use cpu::Cpu;
 pub use error::{CreateError, ExplainForeign, Refusal};
 pub use namespace::{Namespace, Which};
 pub use support::{Emulator, Emulators, Entry, Registration, Support, Version};

@@ -2,7 +2,9 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::{Cpu, CreateError, Emulators};
+use ferry_oci::cpu::Cpu;
+
+use super::{CreateError, Emulators};
 
 /// Which emulators a namespace registers.
 #[derive(Debug, Clone, Copy)]

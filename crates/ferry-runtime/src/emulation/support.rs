@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cpu, Refusal};
+use ferry_oci::cpu::Cpu;
+
+use super::Refusal;
 
 /// The answer for every CPU of `ferry_oci::cpu::ALL`, in the table's order.
 #[derive(Debug)]
