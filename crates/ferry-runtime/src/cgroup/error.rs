@@ -20,20 +20,50 @@ pub enum Error {
         reason: &'static str,
     },
     /// A limit needs a controller that this host does not offer.
-    #[error("{setting} needs the {controller} cgroup controller, which this host does not offer")]
+    #[error("{field} needs the {controller} cgroup controller, which this host does not offer")]
     NoController {
         /// The OCI field, such as `memory.limit`.
-        setting: &'static str,
+        field: &'static str,
         /// The kernel's name of the controller.
         controller: &'static str,
     },
     /// A limit that this cgroup version cannot express.
-    #[error("{setting} cannot be set on cgroup version {version}")]
+    #[error("{field} cannot be set on cgroup version {version}")]
     NotOnThisVersion {
         /// The OCI field.
-        setting: &'static str,
+        field: &'static str,
         /// 1 or 2.
         version: u8,
+    },
+    /// A limit that makes no sense anywhere.
+    #[error("invalid {field} {value:?}: {reason}")]
+    InvalidValue {
+        /// The OCI field.
+        field: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The kernel refused a limit.
+    #[error("set {field} to {value}: {path}: {errno}", path = path.display())]
+    Limit {
+        /// The OCI field.
+        field: &'static str,
+        /// The value in the kernel's form.
+        value: String,
+        /// The file in the cgroup file system.
+        path: PathBuf,
+        /// Why.
+        errno: Errno,
+    },
+    /// A new memory limit lies below what is in use.
+    #[error("memory limit {limit} is below the {usage} bytes in use")]
+    BelowUsage {
+        /// The limit asked for, in bytes.
+        limit: u64,
+        /// In use now, in bytes.
+        usage: u64,
     },
     /// The kernel refused an operation on a file.
     #[error("{operation} {path}: {errno}", path = path.display())]
