@@ -6,9 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
 };
-use rustix::io::Errno;
 
 use crate::bridge::BridgeNetwork;
 use crate::error::{Error, Operation};
@@ -64,15 +63,16 @@ pub(crate) fn attach(
     config: &EndpointConfig,
 ) -> Result<Endpoint, Error> {
     let mac = config.mac.unwrap_or_else(|| derive_mac(config));
-    let pair = create_pair(bridge, namespace, config, mac);
-    Connection::open(Protocol::Route)?.execute(&[pair])?;
-    let inside = || {
-        if !bridge.config().has(Family::V6) {
-            sysctl::disable_ipv6(&config.veth)?;
-        }
+    let mut connection = Connection::open(Protocol::Route)?;
+    connection.execute(&[create_pair(bridge, namespace, config, mac)])?;
+    let mut finish = || {
+        // A bridge's port needs no addresses; unless told so before it is up, it takes a link-local one and tells the others.
+        sysctl::disable_ipv6(&config.veth)?;
+        let index = connection.link_index(&config.veth)?;
+        connection.execute(&[link::raise(config.veth.as_str(), index)])?;
         namespace::inside(namespace, || configure(bridge, config))
     };
-    match inside() {
+    match finish() {
         Ok(index) => Ok(Endpoint {
             mac,
             index,
@@ -98,9 +98,9 @@ fn derive_mac(config: &EndpointConfig) -> MacAddress {
     )
 }
 
-/// Both ends in one message: the host's on the bridge and up, the container's in its namespace, still down (raising it
-/// here fails, because it is registered before it is moved). One queue each way: the default of one a CPU costs memory and
-/// time and buys nothing.
+/// Both ends in one message: the host's on the bridge, the container's in its namespace. Neither is up yet: the
+/// container's cannot be, because it is registered before it is moved. One queue each way: the default of one a CPU costs
+/// memory and time and buys nothing.
 fn create_pair(
     bridge: &BridgeNetwork,
     namespace: BorrowedFd<'_>,
@@ -121,8 +121,6 @@ fn create_pair(
         .extend(common.iter().cloned().chain(mtu.clone()));
 
     let mut host = LinkMessage::default();
-    host.header.flags = LinkFlags::Up;
-    host.header.change_mask = LinkFlags::Up;
     host.attributes
         .push(LinkAttribute::IfName(config.veth.as_str().to_owned()));
     host.attributes
@@ -143,12 +141,9 @@ fn create_pair(
 /// Inside the container's namespace: settings, then loopback, addresses, link and routes in one send.
 fn configure(bridge: &BridgeNetwork, config: &EndpointConfig) -> Result<u32, Error> {
     let mut connection = Connection::open(Protocol::Route)?;
-    let index = link::find(&mut connection, &config.ifname)?
-        .ok_or_else(|| Error::kernel(Operation::FindLink, config.ifname.as_str(), Errno::NODEV))?
-        .index;
+    let index = connection.link_index(&config.ifname)?;
     if bridge.config().has(Family::V6) {
-        sysctl::ignore_router_advertisements(&config.ifname)?;
-        sysctl::enable_ipv6(&config.ifname)?;
+        sysctl::prepare_ipv6(&config.ifname)?;
     } else {
         sysctl::disable_ipv6(&config.ifname)?;
     }

@@ -19,7 +19,7 @@ pub(crate) fn ensure(family: Family) -> Result<Forwarding, Error> {
         Family::V4 => "ipv4/ip_forward",
         Family::V6 => "ipv6/conf/all/forwarding",
     };
-    match sysctl::write(setting, "1")? {
+    match sysctl::ensure(setting, "1")? {
         Change::None | Change::Unknown => Ok(Forwarding::WasOn),
         Change::Written => {
             tracing::info!(%family, setting = %format_args!("net/{setting}"), "forwarding was off and has been turned on for containers");

@@ -1,7 +1,7 @@
 //! Settings below `/proc/sys/net`, which shows each thread those of its own network namespace.
 
-use std::fs;
-use std::io::{ErrorKind, Read};
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -23,40 +23,62 @@ pub(crate) enum Change {
 }
 
 /// Turns IPv6 off on one interface, so that it has no link-local address either.
-pub(crate) fn disable_ipv6(link: &LinkName) -> Result<Change, Error> {
+pub(crate) fn disable_ipv6(link: &LinkName) -> Result<(), Error> {
     write(&format!("ipv6/conf/{link}/disable_ipv6"), "1")
 }
 
-/// Turns IPv6 on for one interface, whatever the namespace's default is.
-pub(crate) fn enable_ipv6(link: &LinkName) -> Result<Change, Error> {
+/// Makes IPv6 usable on one interface as soon as it is up, whatever the namespace's defaults are: router advertisements
+/// are ignored, and no time is spent on duplicate address detection (without a link-local address, the kernel does not
+/// even ask for neighbours), since nobody but the engine gives out addresses there.
+pub(crate) fn prepare_ipv6(link: &LinkName) -> Result<(), Error> {
+    write(&format!("ipv6/conf/{link}/accept_ra"), "0")?;
+    write(&format!("ipv6/conf/{link}/accept_dad"), "0")?;
     write(&format!("ipv6/conf/{link}/disable_ipv6"), "0")
 }
 
-/// Makes one interface ignore router advertisements.
-pub(crate) fn ignore_router_advertisements(link: &LinkName) -> Result<Change, Error> {
-    write(&format!("ipv6/conf/{link}/accept_ra"), "0")
+/// Writes a value unless it is there already.
+pub(crate) fn ensure(setting: &str, value: &'static str) -> Result<Change, Error> {
+    match present(setting) {
+        Present::Value(present) if present == value => Ok(Change::None),
+        Present::Value(_) | Present::Unreadable => write(setting, value).map(|()| Change::Written),
+        Present::Unknown => Ok(Change::Unknown),
+    }
 }
 
-/// Writes `value` unless it is there already, so that read-only `/proc/sys` is no obstacle where nothing is to be done.
-pub(crate) fn write(setting: &str, value: &'static str) -> Result<Change, Error> {
-    let path = PathBuf::from(format!("{ROOT}/{setting}"));
-    let failed = |error: std::io::Error| Error::Sysctl {
-        path: path.clone(),
-        value,
-        errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-    };
-    let mut present = [0; 16];
-    let length = match fs::File::open(&path).and_then(|mut file| file.read(&mut present)) {
-        Ok(length) => length,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Change::Unknown),
-        Err(error) => return Err(failed(error)),
-    };
-    if present
-        .get(..length)
-        .is_some_and(|bytes| bytes.trim_ascii() == value.as_bytes())
-    {
-        return Ok(Change::None);
+/// Writes a value. A setting that the kernel does not have, and one that cannot be written but has the value already
+/// (in a container whose `/proc/sys` is read-only), are left alone.
+fn write(setting: &str, value: &'static str) -> Result<(), Error> {
+    let path = path(setting);
+    let written = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(value.as_bytes()));
+    let Err(error) = written else { return Ok(()) };
+    match present(setting) {
+        Present::Unknown => Ok(()),
+        Present::Value(present) if present == value => Ok(()),
+        _ => Err(Error::Sysctl {
+            path,
+            value,
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        }),
     }
-    fs::write(&path, value).map_err(failed)?;
-    Ok(Change::Written)
+}
+
+enum Present {
+    Value(String),
+    Unknown,
+    Unreadable,
+}
+
+fn present(setting: &str) -> Present {
+    match fs::read_to_string(path(setting)) {
+        Ok(text) => Present::Value(text.trim_ascii().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Present::Unknown,
+        Err(_) => Present::Unreadable,
+    }
+}
+
+fn path(setting: &str) -> PathBuf {
+    PathBuf::from(format!("{ROOT}/{setting}"))
 }

@@ -18,6 +18,12 @@ use crate::subnet::{Family, Subnet};
 /// An attribute holds 64 KiB; an element takes less than 100 bytes.
 const ELEMENTS_A_MESSAGE: usize = 256;
 
+/// A set's user data (`libnftnl`'s udata): type, length, and nft's BYTEORDER_HOST_ENDIAN.
+const KEY_IN_HOST_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [NFTNL_UDATA_SET_KEYBYTEORDER, 4, a, b, c, d]
+};
+
 /// Where in a packet's way a chain is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hook {
@@ -139,6 +145,10 @@ impl<'a> Transaction<'a> {
                 .be32(NFTA_SET_KEY_LEN, key_len)
                 .be32(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT)
                 .be32(NFTA_SET_ID, id);
+            if key == KeyType::InterfaceName {
+                // For the `nft` program, which would print names backwards otherwise.
+                set.bytes(NFTA_SET_USERDATA, &KEY_IN_HOST_ORDER);
+            }
         });
         self.census.elements.insert(name.to_owned(), 0);
     }

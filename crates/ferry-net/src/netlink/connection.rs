@@ -10,6 +10,7 @@ use rustix::net::RecvFlags;
 use super::attribute;
 use super::message::{HEADER_LEN, Message, Reply};
 use crate::error::{Error, Operation};
+use crate::link_name::LinkName;
 
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
@@ -82,6 +83,9 @@ impl Connection {
     ///
     /// rtnetlink goes on after a refused message, so all of them have been tried when this returns.
     pub(crate) fn execute(&mut self, messages: &[Message]) -> Result<(), Error> {
+        if messages.is_empty() {
+            return Ok(());
+        }
         let first = self.send(messages, NLM_F_ACK)?;
         let mut awaited = messages.len();
         let mut outcome = Ok(());
@@ -155,6 +159,13 @@ impl Connection {
                 };
             }
         }
+    }
+
+    /// The index of an interface of the connection's namespace, by an ioctl: a tenth of the time of asking rtnetlink,
+    /// which describes the whole interface. `netdevice(7)`, SIOCGIFINDEX
+    pub(crate) fn link_index(&self, name: &LinkName) -> Result<u32, Error> {
+        rustix::net::netdevice::name_to_index(&self.socket, name.as_str())
+            .map_err(|errno| Error::kernel(Operation::FindLink, name.as_str(), errno))
     }
 
     /// Lists objects, each through `parse`, which leaves out what it answers with `None`.
