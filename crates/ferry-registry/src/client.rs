@@ -5,12 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ferry_oci::{Descriptor, Document, Reference};
 
-use crate::{Config, Credential, Credentials, Error, Selection};
+use crate::login::login;
+use crate::manifest::{self, Resolved, name_of};
+use crate::session::{Session, Shared};
+use crate::{Access, Config, Credential, Credentials, Error, Selection};
 
 /// A registry client. Cheap to clone; clones share connections and tokens.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Config>,
+    shared: Arc<Shared>,
 }
 
 /// An index or manifest as the registry served it.
@@ -58,7 +61,7 @@ impl Client {
     /// Checks `config`; opens no connection.
     pub fn new(config: Config) -> Result<Self, Error> {
         Ok(Self {
-            shared: Arc::new(config),
+            shared: Arc::new(Shared::new(config)?),
         })
     }
 
@@ -68,8 +71,11 @@ impl Client {
         reference: &Reference,
         credentials: &dyn Credentials,
     ) -> Result<Descriptor, Error> {
-        let _ = (reference, credentials, &self.shared);
-        Err(Error::NoAuthorities)
+        let session = self.session(reference, Access::Pull, credentials).await?;
+        Ok(match manifest::resolve(&session, reference).await? {
+            Resolved::Descriptor(descriptor) => descriptor,
+            Resolved::Manifest(manifest) => manifest.descriptor,
+        })
     }
 
     /// The index or manifest that `reference` names, without its content. Stores nothing.
@@ -78,8 +84,9 @@ impl Client {
         reference: &Reference,
         credentials: &dyn Credentials,
     ) -> Result<Manifest, Error> {
-        let _ = (reference, credentials);
-        Err(Error::NoAuthorities)
+        let session = self.session(reference, Access::Pull, credentials).await?;
+        let what = reference.familiar();
+        manifest::get(&session, &name_of(reference), reference.digest(), &what).await
     }
 
     /* with ferry-store:
@@ -117,7 +124,24 @@ impl Client {
     */
     /// Verifies `credential` at the registry `domain`; stores nothing.
     pub async fn login(&self, domain: &str, credential: &Credential) -> Result<LoginStatus, Error> {
-        let _ = (domain, credential);
-        Err(Error::NoAuthorities)
+        login(&self.shared, domain, credential).await
+    }
+
+    /// Opens an operation on the repository of `reference`; asks for the credential once.
+    async fn session(
+        &self,
+        reference: &Reference,
+        access: Access,
+        credentials: &dyn Credentials,
+    ) -> Result<Session, Error> {
+        let credential = credentials.for_registry(reference.domain()).await;
+        Session::open(
+            &self.shared,
+            reference.domain(),
+            reference.path(),
+            access,
+            credential,
+        )
+        .await
     }
 }

@@ -6,12 +6,20 @@
 //! and bytes that were pulled are never serialised again.
 
 mod access;
+mod auth;
 mod client;
 mod config;
 mod credential;
+mod endpoint;
 mod error;
+mod login;
+mod manifest;
 mod progress;
+mod registry_error;
+mod retry;
 mod selection;
+mod session;
+mod transport;
 
 /// Hops that a request follows at most.
 pub const MAX_REDIRECTS: usize = 5;
