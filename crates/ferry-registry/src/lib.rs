@@ -7,6 +7,7 @@
 
 mod access;
 mod auth;
+mod blob;
 mod client;
 mod config;
 mod credential;

@@ -129,6 +129,11 @@ impl Answer {
         self.text("content-length")?.parse().ok()
     }
 
+    /// Whether nothing of the body is left, as far as is known without waiting.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     /// The next piece of the body; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         loop {
