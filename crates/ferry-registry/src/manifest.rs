@@ -36,6 +36,7 @@ pub(crate) async fn resolve(session: &Session, reference: &Reference) -> Result<
 }
 
 /// The answer of [`resolve`].
+#[allow(clippy::large_enum_variant)] // made once an operation; a box would only be in the way
 pub(crate) enum Resolved {
     /// Known by its headers alone.
     Descriptor(Descriptor),
@@ -106,11 +107,9 @@ pub(crate) async fn put(
     what: &str,
 ) -> Result<(), Error> {
     let content_type =
-        HeaderValue::from_str(&descriptor.media_type().to_string()).map_err(|_| {
-            Error::Descriptor {
-                what: what.to_owned(),
-                problem: "media type cannot be sent in a header".to_owned(),
-            }
+        HeaderValue::from_str(descriptor.media_type().as_ref()).map_err(|_| Error::Descriptor {
+            what: what.to_owned(),
+            problem: "media type cannot be sent in a header".to_owned(),
         })?;
     let call = Call::new(Method::PUT, session.url(&format!("manifests/{name}"))?)
         .header(CONTENT_TYPE, content_type)

@@ -50,12 +50,6 @@ pub(crate) fn detail_of(status: StatusCode, body: &[u8]) -> String {
     shown
 }
 
-/// Whether the body holds this error code.
-pub(crate) fn has_code(body: &[u8], code: &str) -> bool {
-    serde_json::from_slice::<Errors>(body)
-        .is_ok_and(|errors| errors.errors.iter().any(|entry| entry.code == code))
-}
-
 fn registry_words(body: &[u8]) -> Option<String> {
     let errors = serde_json::from_slice::<Errors>(body).ok()?.errors;
     let words: Vec<String> = errors

@@ -46,7 +46,7 @@ impl Entry {
 pub(crate) fn entries(index: &ImageIndex, what: &str) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for descriptor in index.manifests() {
-        match MediaKind::of(&descriptor.media_type().to_string()) {
+        match MediaKind::of(descriptor.media_type().as_ref()) {
             Some(MediaKind::Manifest) => {}
             Some(MediaKind::Index) => {
                 return Err(Error::Descriptor {
