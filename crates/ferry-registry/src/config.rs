@@ -60,6 +60,18 @@ pub struct Proxies {
     pub no_proxy: Option<String>,
 }
 
+impl Proxies {
+    /// Whether a proxy itself is reached by TLS.
+    pub(crate) fn need_tls(&self) -> bool {
+        let is_https = |proxy: &Option<String>| {
+            proxy
+                .as_deref()
+                .is_some_and(|url| url.starts_with("https://"))
+        };
+        is_https(&self.http) || is_https(&self.https)
+    }
+}
+
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Proxy URLs may hold a password.

@@ -308,7 +308,7 @@ pub enum Error {
         /// What was being done, on what.
         what: String,
         /// The store's error.
-        source: std::io::Error,
+        source: ferry_store::Error,
     },
     /// A thread of ours ended without an answer.
     #[error("{what}: worker thread failed")]
@@ -341,10 +341,10 @@ impl Error {
                 Class::Unavailable
             }
             Self::Transport { .. } => Class::Unavailable,
-            Self::Store { .. }
-            | Self::Worker { .. }
-            | Self::Certificates { .. }
-            | Self::NoAuthorities => Class::Internal,
+            Self::Store { source, .. } => class_of_store(source),
+            Self::Worker { .. } | Self::Certificates { .. } | Self::NoAuthorities => {
+                Class::Internal
+            }
             _ => Class::Invalid,
         }
     }
@@ -399,6 +399,26 @@ impl Error {
             Self::NoAuthorities => "install the package ca-certificates".to_owned(),
             _ => return None,
         })
+    }
+}
+
+/// Content that is damaged or hostile is not this host's fault.
+fn class_of_store(error: &ferry_store::Error) -> Class {
+    use ferry_store::Error as Store;
+    match error {
+        Store::DigestMismatch { .. }
+        | Store::SizeMismatch { .. }
+        | Store::DiffIdMismatch { .. }
+        | Store::TooLarge { .. }
+        | Store::NotALayer(_)
+        | Store::Compression { .. }
+        | Store::Tar(_)
+        | Store::Entry { .. }
+        | Store::Limit { .. }
+        | Store::Document { .. }
+        | Store::Digest(_)
+        | Store::LayerCount { .. } => Class::Invalid,
+        _ => Class::Internal,
     }
 }
 
