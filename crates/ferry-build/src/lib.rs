@@ -14,6 +14,8 @@ pub mod dockerfile;
 mod error;
 mod event;
 mod expand;
+mod glob;
+pub mod ignore;
 mod instruction;
 mod mode;
 mod plan;
