@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use ferry_oci::Platform;
 
+use crate::dockerfile::{Fault, SyntaxError};
+use crate::plan::PlanFault;
 use crate::{PortError, Source};
 
 /// What kind of failure something is, as clients are told.
@@ -26,24 +28,29 @@ pub enum ErrorClass {
 /// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The Dockerfile has no instruction, or no stage.
-    #[error("file with no instructions")]
-    NothingToBuild,
     /// The Dockerfile is not there.
     #[error("failed to read dockerfile: open {name}: no such file or directory")]
     NoDockerfile {
         /// Its name as the user gave it.
         name: String,
     },
-    /// A line of the Dockerfile is wrong.
-    #[error("dockerfile parse error on line {}: {message}{}", source_.lines.first, or_nothing(expected))]
-    Syntax {
-        /// Where, with the text.
-        source_: Source,
-        /// What is wrong.
-        message: String,
-        /// What was expected in its place.
-        expected: Option<String>,
+    /// A line of the Dockerfile cannot be understood.
+    #[error("dockerfile parse error: {0}")]
+    Syntax(#[from] SyntaxError),
+    /// An instruction cannot be done, as is seen before anything runs.
+    #[error("{}: {fault}", instruction.place())]
+    Instruction {
+        /// The instruction.
+        instruction: Source,
+        /// Why.
+        #[source]
+        fault: PlanFault,
+    },
+    /// SOURCE_DATE_EPOCH is no number of seconds.
+    #[error("invalid SOURCE_DATE_EPOCH {value:?}: expected the seconds since 1970-01-01")]
+    BadEpoch {
+        /// What was given.
+        value: String,
     },
     /// `--target` names no stage.
     #[error("target stage {target:?} could not be found")]
@@ -61,7 +68,7 @@ pub enum BuildError {
         /// The platform, when the build is for several.
         platform: Option<Platform>,
         /// The instruction.
-        source_: Source,
+        instruction: Source,
         /// Why.
         #[source]
         failure: StepFailure,
@@ -105,7 +112,10 @@ impl BuildError {
     /// The lines of the Dockerfile that are to blame.
     pub fn source_lines(&self) -> Option<&Source> {
         match self {
-            Self::Syntax { source_, .. } | Self::Vertex { source_, .. } => Some(source_),
+            Self::Syntax(error) => Some(&error.source_lines),
+            Self::Instruction { instruction, .. } | Self::Vertex { instruction, .. } => {
+                Some(instruction)
+            }
             _ => None,
         }
     }
@@ -113,9 +123,12 @@ impl BuildError {
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NothingToBuild | Self::NoDockerfile { .. } | Self::Syntax { .. } => {
-                ErrorClass::Invalid
-            }
+            Self::NoDockerfile { .. } | Self::BadEpoch { .. } => ErrorClass::Invalid,
+            Self::Syntax(error) => match error.fault {
+                Fault::UnsupportedFlag { .. } => ErrorClass::NotImplemented,
+                _ => ErrorClass::Invalid,
+            },
+            Self::Instruction { fault, .. } => fault.class(),
             Self::NoSuchTarget { .. } => ErrorClass::NotFound,
             Self::Vertex { failure, .. } => failure.class(),
             Self::Port(error) => error.class(),
@@ -143,12 +156,6 @@ impl StepFailure {
             Self::Store(_) | Self::Io { .. } => ErrorClass::Internal,
         }
     }
-}
-
-fn or_nothing(expected: &Option<String>) -> String {
-    expected
-        .as_ref()
-        .map_or_else(String::new, |expected| format!(", expected {expected}"))
 }
 
 fn platform_prefix(platform: Option<&Platform>) -> String {

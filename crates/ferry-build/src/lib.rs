@@ -10,8 +10,15 @@
 //! processes run through [`StepRunner`], and the files of the client through [`Context`].
 //! [`build`] reads no environment and no clock that could enter a digest.
 
+pub mod dockerfile;
 mod error;
 mod event;
+mod expand;
+mod glob;
+pub mod ignore;
+mod instruction;
+mod mode;
+mod plan;
 mod ports;
 mod request;
 mod result;
@@ -22,6 +29,8 @@ pub use event::{
     BuildEvent, EventSink, OutputStream, PartState, StepOutput, Vertex, VertexId, VertexLog,
     VertexStatus, VertexWarning,
 };
+pub use expand::{ExpandError, ExpandReason};
+pub use plan::PlanFault;
 pub use ports::{
     BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError,
     Ports, Step, StepMount, StepNetwork, StepRunner,
@@ -41,5 +50,7 @@ pub async fn build(
     events: tokio::sync::mpsc::Sender<BuildEvent>,
 ) -> Result<BuildResult, BuildError> {
     let _ = (request, ports, events);
-    Err(BuildError::NothingToBuild)
+    Err(BuildError::NoDockerfile {
+        name: String::new(),
+    })
 }

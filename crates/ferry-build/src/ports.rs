@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ferry_oci::{Descriptor, DiffId, Digest, ImageConfig, Platform, Reference};
 use ferry_store::Store;
+use serde::Serialize;
 
 use crate::{ErrorClass, PullPolicy, StepLimits, StepOutput};
 
@@ -102,7 +103,7 @@ pub struct Step {
 }
 
 /// The network of a step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 pub enum StepNetwork {
     /// The engine's default: a bridge with a way out.
     #[default]
@@ -149,7 +150,7 @@ pub enum MountSource {
 }
 
 /// Whether a step may write to a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum MountAccess {
     /// It may not.
     ReadOnly,
