@@ -18,6 +18,7 @@ mod exit;
 mod fault;
 mod handle;
 mod launch;
+mod log;
 mod protocol;
 mod rootfs;
 mod signal;
