@@ -19,6 +19,7 @@ mod fault;
 mod handle;
 mod launch;
 mod log;
+mod monitor;
 mod protocol;
 mod rootfs;
 mod signal;

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
@@ -53,10 +53,6 @@ impl RotatingFile {
             lines = later;
         }
         Ok(())
-    }
-
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 
     /// How many bytes, in whole lines, fit; 0 if none do and the file has something in it.

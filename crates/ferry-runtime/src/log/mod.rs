@@ -3,8 +3,6 @@
 mod file;
 mod line;
 
-use std::os::fd::BorrowedFd;
-
 use time::OffsetDateTime;
 
 pub(crate) use line::Stream;
@@ -91,14 +89,6 @@ impl Keeper {
         if let Keeper::JsonFile(json) = self {
             json.stdout.shrink();
             json.stderr.shrink();
-        }
-    }
-
-    /// The open file, for its sync.
-    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Keeper::None => None,
-            Keeper::JsonFile(json) => Some(json.file.descriptor()),
         }
     }
 }
