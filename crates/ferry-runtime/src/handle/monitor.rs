@@ -5,12 +5,13 @@ use std::{
     path::Path,
 };
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{Error, Signal, State, Warning, WindowSize};
 
 /// Which streams an attached client wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachOptions {
     /// What it writes becomes the process' standard input.
     pub stdin: bool,
