@@ -1,3 +1,6 @@
-//! Builds: the ports that `ferry-build` asks for, on top of the store, the registry client and the runtime.
+//! Builds: the ports of `ferry-build`, on the engine's images and runtime.
 
 pub mod context;
+mod error;
+
+pub use error::Error;
