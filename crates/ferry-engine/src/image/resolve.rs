@@ -54,10 +54,11 @@ impl Engine {
             return Ok(found);
         }
         let reference = Reference::parse(name)?;
-        let record = self.store.images().get(&reference)?;
-        record
-            .map(|record| record.target)
-            .ok_or_else(|| Error::NoSuchImage(name.to_owned()))
+        match self.store.images().get(&reference) {
+            Ok(record) => Ok(record.target),
+            Err(ferry_store::Error::ImageMissing(_)) => Err(Error::NoSuchImage(name.to_owned())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// By the digest, or its beginning, of a target or of a config.
@@ -68,7 +69,7 @@ impl Engine {
             return Ok(None);
         }
         let mut found: Option<Descriptor> = None;
-        for record in self.store.images().list()? {
+        for record in self.store.images().list() {
             let is_it = |digest: &Digest| digest.hex().starts_with(hex);
             let target = Digest::try_from(record.target.digest()).ok();
             let matches = target.as_ref().is_some_and(is_it)
@@ -77,7 +78,7 @@ impl Engine {
                         && self
                             .store
                             .image(&record.target, &variant.platform)
-                            .is_ok_and(|image| is_it(&image.config_digest))
+                            .is_ok_and(|image| image.config_digest().is_ok_and(|digest| is_it(&digest)))
                 });
             if matches {
                 match &found {
