@@ -10,7 +10,7 @@ use ferry_oci::cpu::Cpu;
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::emulation::{Emulators, Support};
 use ferry_runtime::profile::{CgroupVersion, UserNamespace};
-use ferry_runtime::{Zygote, ZygoteOptions, seccomp};
+use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
 use ferry_store::Store;
 
 use crate::build::context::Contexts;
@@ -51,12 +51,14 @@ pub struct Parts {
     pub(crate) registry: ferry_registry::Client,
     pub(crate) naming: Naming,
     pub(crate) contexts: Contexts,
+    /// The cgroup below which containers get theirs.
+    pub(crate) cgroups: cgroup::Parent,
     host: Host,
     emulator_dirs: Vec<PathBuf>,
     emulators: OnceLock<Emulators>,
     /// Compiled filters, one for each set of capabilities: compiling costs more than a start.
     filters: Mutex<HashMap<CapabilitySet, seccomp::Program>>,
-    _locks: [File; 2],
+    _lock: File,
 }
 
 /// What the host is, as far as it shapes a runtime spec.
@@ -82,11 +84,15 @@ impl Engine {
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create_with_mode(root, 0o710)?;
         }
-        let locks = [lock(&instance.exec_root)?, lock(&instance.data_root)?];
+        // The store locks the data-root.
+        let lock = lock(&instance.exec_root)?;
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create(&root.join("containers"))?;
         }
+        let layout = cgroup::Layout::detect().map_err(ferry_runtime::Error::from)?;
+        let cgroups = cgroup::Parent::open(&layout, &instance.cgroup_parent()).map_err(ferry_runtime::Error::from)?;
         let engine = Self(Arc::new(Parts {
+            cgroups,
             store: Store::open(&instance.data_root)?,
             events: Events::default(),
             zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
@@ -100,15 +106,23 @@ impl Engine {
             emulators: OnceLock::new(),
             filters: Mutex::default(),
             instance,
-            _locks: locks,
+            _lock: lock,
         }));
         engine.recover_containers();
+        let store = engine.store.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.empty_trash() {
+                tracing::warn!(%error, "cannot delete what was removed before");
+            }
+        });
         Ok(engine)
     }
 
-    /// Ends the engine in order: containers go on, an unused network is removed.
+    /// Ends the engine in order: containers go on; without any, network and cgroup are removed.
     pub fn close(&self) {
         self.networks.remove_if_unused();
+        // Refused while a container has a cgroup below it.
+        let _ = self.cgroups.remove();
     }
 
     /// What the host is.

@@ -308,7 +308,7 @@ pub enum Error {
         /// What was being done, on what.
         what: String,
         /// The store's error.
-        source: ferry_store::Error,
+        source: Box<ferry_store::Error>,
     },
     /// A thread of ours ended without an answer.
     #[error("{what}: worker thread failed")]

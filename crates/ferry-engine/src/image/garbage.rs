@@ -28,10 +28,6 @@ impl Engine {
             roots.blobs.push(container.config.image_id);
             roots.layers.extend(&container.config.layers);
         }
-        let cache = ferry_build::cache_roots(&self.store)?;
-        roots.targets.extend(cache.targets);
-        roots.blobs.extend(cache.blobs);
-        roots.layers.extend(cache.layers);
         Ok(roots)
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ferry_oci::oci_spec::image::MediaType;
 use ferry_oci::{
-    ContainerConfig, Descriptor, Digest, History, ImageConfig, Platform, Reference, RootFs, media_type,
+    Descriptor, Digest, History, ImageConfig, Platform, Reference, RootFs, media_type,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -22,8 +22,6 @@ pub struct ImportOptions {
     pub platform: Option<Platform>,
     /// A remark for its history.
     pub message: String,
-    /// Lines of a Dockerfile that set defaults: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, WORKDIR and so on.
-    pub changes: Vec<String>,
 }
 
 impl Engine {
@@ -32,8 +30,6 @@ impl Engine {
     /// The same tar gives the same digest on every day: the image bears a constant time, as builds do.
     pub fn import_image(&self, tar: impl Read, options: &ImportOptions) -> Result<Descriptor, Error> {
         let _lease = self.store.lease();
-        let defaults = ferry_build::apply_changes(ContainerConfig::default(), &options.changes)
-            .map_err(Error::Changes)?;
         let limits = ferry_store::Limits::default();
         let diff_id = self.store.layers().unpack(tar, None, &limits)?;
         let layer = self.store.layers().compress(&diff_id)?;
@@ -44,7 +40,6 @@ impl Engine {
             architecture: platform.architecture,
             os: platform.os,
             variant: platform.variant,
-            config: defaults,
             rootfs: RootFs {
                 diff_ids: vec![diff_id],
                 ..RootFs::default()

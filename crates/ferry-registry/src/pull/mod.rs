@@ -159,7 +159,7 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(run).await {
         Ok(result) => result.map_err(|source| Error::Store {
             what: what.to_owned(),
-            source,
+            source: Box::new(source),
         }),
         Err(_) => Err(Error::Worker {
             what: what.to_owned(),

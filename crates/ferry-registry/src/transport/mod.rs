@@ -216,11 +216,7 @@ fn describe(
     let mut words: Vec<String> = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(cause) = next {
-        // io::Error hides what it wraps from source(): look inside.
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(|error| error.get_ref());
-        let inner = inner.map_or(cause, |inner| inner as &(dyn std::error::Error + 'static));
+        let inner = unwrapped(cause);
         if inner.is::<ConnectTimeout>() {
             return TransportError::ConnectTimeout(timeouts.connect);
         }
@@ -243,4 +239,18 @@ fn describe(
     } else {
         TransportError::Broken(words)
     }
+}
+
+/// What lies within nested `io::Error`s, which hide it from `source()`.
+fn unwrapped<'a>(
+    cause: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause = cause;
+    while let Some(inner) = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(|error| error.get_ref())
+    {
+        cause = inner;
+    }
+    cause
 }
