@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::command::{self, Effect, Noun, Row};
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::invocation::{Globals, Invocation};
 
 /// How flags without a value are declared to clap.
@@ -72,11 +72,14 @@ fn parse(arguments: &[OsString]) -> Result<Parsed, ExitStatus> {
     if let Some(row) = command::TOP.iter().find(|row| row.name == name) {
         return Ok((invocation, row, found.clone()));
     }
-    let row = command::NOUNS.iter().find(|noun| noun.name == name).and_then(|noun| {
-        let (verb, found) = found.subcommand()?;
-        let row = noun.rows.iter().find(|row| row.name == verb)?;
-        Some((row, found.clone()))
-    });
+    let row = command::NOUNS
+        .iter()
+        .find(|noun| noun.name == name)
+        .and_then(|noun| {
+            let (verb, found) = found.subcommand()?;
+            let row = noun.rows.iter().find(|row| row.name == verb)?;
+            Some((row, found.clone()))
+        });
     match row {
         Some((row, found)) => Ok((invocation, row, found)),
         None => {
@@ -215,7 +218,11 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
 
 /// The command that was meant, as `run` or `container run`, as far as it is one.
 fn verb_of(arguments: &[OsString]) -> Option<String> {
-    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let words: Vec<&str> = arguments
+        .iter()
+        .skip(1)
+        .filter_map(|word| word.to_str())
+        .collect();
     let known = |rows: &'static [Row], word: &str| {
         rows.iter()
             .find(|row| row.name == word || row.aliases.contains(&word))
@@ -246,11 +253,18 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
         _ => String::new(),
     };
     let argument = one(ContextKind::InvalidArg).unwrap_or_default();
-    let flag = argument.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let flag = argument
+        .split([' ', '='])
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let value = one(ContextKind::InvalidValue).unwrap_or_default();
     let message = match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            format!("unknown command: {}", one(ContextKind::InvalidSubcommand).unwrap_or_default())
+            format!(
+                "unknown command: {}",
+                one(ContextKind::InvalidSubcommand).unwrap_or_default()
+            )
         }
         ErrorKind::UnknownArgument if flag.starts_with('-') => format!("unknown flag: {flag}"),
         ErrorKind::UnknownArgument => format!("unexpected argument: {flag}"),
@@ -263,12 +277,16 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
             several(ContextKind::ValidValue)
         ),
         ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"));
+            let why =
+                std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"));
             format!("invalid value {value:?} for {flag}{why}")
         }
         ErrorKind::MissingSubcommand => format!("{} needs a command", verb.unwrap_or("ferry")),
         ErrorKind::ArgumentConflict => {
-            format!("{argument} and {} cannot be given together", several(ContextKind::PriorArg))
+            format!(
+                "{argument} and {} cannot be given together",
+                several(ContextKind::PriorArg)
+            )
         }
         _ => {
             let text = error.render().to_string();
@@ -296,7 +314,10 @@ mod tests {
         let error = root(Switches::Go)
             .try_get_matches_from(&words)
             .expect_err("a wrong command line");
-        assert_eq!(explain(&error, verb_of(&words).as_deref()).to_string(), said);
+        assert_eq!(
+            explain(&error, verb_of(&words).as_deref()).to_string(),
+            said
+        );
     }
 
     #[test]

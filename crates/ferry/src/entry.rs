@@ -25,7 +25,6 @@ pub(crate) fn zygote_if_asked() {}
 /// Serves the Docker Engine API until asked to end.
 pub(crate) fn serve(options: DaemonOptions) -> Result<ExitStatus, Failure> {
     Err(Failure::new(format!(
-        "this binary was built without an engine: cannot serve {}",
-        options.exec_root.display()
+        "this binary was built without an engine: cannot serve {options:?}"
     )))
 }

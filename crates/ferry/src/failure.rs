@@ -166,7 +166,12 @@ mod tests {
 
     #[test]
     fn a_failure_is_one_message_and_a_hint() {
-        let failure = Failure::new("no such image: a").hint("pull it").while_doing("cannot run");
-        assert_eq!(failure.to_string(), "ferry: cannot run: no such image: a\nhint: pull it");
+        let failure = Failure::new("no such image: a")
+            .hint("pull it")
+            .while_doing("cannot run");
+        assert_eq!(
+            failure.to_string(),
+            "ferry: cannot run: no such image: a\nhint: pull it"
+        );
     }
 }

@@ -139,13 +139,24 @@ mod tests {
             ("ssh://me@there:22", "ssh://me@there:22"),
             ("ssh://there", "ssh://there"),
         ] {
-            assert_eq!(text.parse::<Address>().map(|a| a.to_string()), Ok(shown.to_owned()));
+            assert_eq!(
+                text.parse::<Address>().map(|a| a.to_string()),
+                Ok(shown.to_owned())
+            );
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "x", "npipe:////./pipe", "unix://", "tcp://a:0", "tcp://a:b", "ssh://-oX:1"] {
+        for text in [
+            "",
+            "x",
+            "npipe:////./pipe",
+            "unix://",
+            "tcp://a:0",
+            "tcp://a:b",
+            "ssh://-oX:1",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

@@ -51,7 +51,9 @@ impl<T: DeserializeOwned> Lines<T> {
                                 self.buffer.extend_from_slice(&data);
                             }
                             if self.buffer.len() > LONGEST_LINE {
-                                return Err(Error::Broken("a line of the answer is too long".into()));
+                                return Err(Error::Broken(
+                                    "a line of the answer is too long".into(),
+                                ));
                             }
                             continue;
                         }
@@ -67,10 +69,12 @@ impl<T: DeserializeOwned> Lines<T> {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            return serde_json::from_slice(&line).map(Some).map_err(|source| Error::Malformed {
-                request: self.request.clone(),
-                source,
-            });
+            return serde_json::from_slice(&line)
+                .map(Some)
+                .map_err(|source| Error::Malformed {
+                    request: self.request.clone(),
+                    source,
+                });
         }
     }
 }

@@ -15,12 +15,12 @@ use std::path::PathBuf;
 
 pub(crate) use address::Address;
 pub(crate) use connection::Duplex;
-pub(crate) use context::{Choice, Surroundings, choose};
+pub(crate) use context::{Surroundings, choose};
 pub(crate) use error::Error;
-pub(crate) use launch::{Roots, lock_of};
+pub(crate) use launch::Roots;
 pub(crate) use lines::Lines;
 pub(crate) use name::in_path;
-pub(crate) use progress::{ErrorDetail, Progress, ProgressDetail};
+pub(crate) use progress::Progress;
 pub(crate) use request::{Body, Request, full, streamed};
 
 use connection::Sender;
@@ -91,7 +91,8 @@ impl Engine {
 
     /// A connection of one's own, without a request.
     pub(crate) async fn dial(&self) -> Result<Box<dyn Duplex>, Error> {
-        self.or_start(async || connection::dial(&self.address).await).await
+        self.or_start(async || connection::dial(&self.address).await)
+            .await
     }
 
     /// A connection that is ready for a request: the idle one, or a new one.
@@ -102,7 +103,8 @@ impl Engine {
         {
             return Ok(sender);
         }
-        self.or_start(async || connection::open(&self.address).await).await
+        self.or_start(async || connection::open(&self.address).await)
+            .await
     }
 
     /// Connects; once more after starting the engine, if nobody listens and it is ours.
@@ -112,7 +114,8 @@ impl Engine {
                 let Absence::Starts(roots) = &self.absence else {
                     return Err(error);
                 };
-                launch::start(&self.address, roots).await?;
+                // Boxed: starting asks the new engine, and so comes by here again.
+                Box::pin(launch::start(&self.address, roots)).await?;
                 self.started.set(true);
                 connect().await
             }
@@ -167,7 +170,8 @@ pub(crate) fn default_exec_root() -> PathBuf {
 
 /// The directory of an engine's images and records: `FERRY_DATA_ROOT`, or `/var/lib/ferry`.
 pub(crate) fn default_data_root() -> PathBuf {
-    std::env::var_os("FERRY_DATA_ROOT").map_or_else(|| PathBuf::from("/var/lib/ferry"), PathBuf::from)
+    std::env::var_os("FERRY_DATA_ROOT")
+        .map_or_else(|| PathBuf::from("/var/lib/ferry"), PathBuf::from)
 }
 
 #[cfg(test)]

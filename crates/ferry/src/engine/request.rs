@@ -28,7 +28,9 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A body that is in memory.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A body of unknown length.
@@ -107,7 +109,8 @@ impl<'e> Request<'e> {
 
     /// Sends a body of `content_type`.
     pub(crate) fn body(mut self, content_type: &'static str, body: Body) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.body = body;
         self
     }
@@ -152,10 +155,15 @@ impl<'e> Request<'e> {
     }
 
     /// Takes the connection over for `protocol`: `tcp` for attach, `h2c` for gRPC. Also gives the answer's headers.
-    pub(crate) async fn upgrade(mut self, protocol: &'static str) -> Result<(HeaderMap, TokioIo<Upgraded>), Error> {
+    pub(crate) async fn upgrade(
+        mut self,
+        protocol: &'static str,
+    ) -> Result<(HeaderMap, TokioIo<Upgraded>), Error> {
         let request = self.name();
-        self.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        self.headers.insert(UPGRADE, HeaderValue::from_static(protocol));
+        self.headers
+            .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        self.headers
+            .insert(UPGRADE, HeaderValue::from_static(protocol));
         let (_, mut response) = self.send().await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::NotUpgraded {
@@ -183,10 +191,16 @@ impl<'e> Request<'e> {
         self.send_under(prefix).await
     }
 
-    async fn send_under(mut self, prefix: &str) -> Result<(Sender, http::Response<Incoming>), Error> {
+    async fn send_under(
+        mut self,
+        prefix: &str,
+    ) -> Result<(Sender, http::Response<Incoming>), Error> {
         let name = self.name();
         if let Some(source) = self.flaw {
-            return Err(Error::Unwritable { request: name, source });
+            return Err(Error::Unwritable {
+                request: name,
+                source,
+            });
         }
         let query = self.query.finish();
         let mut target = format!("{prefix}{}", self.path);
@@ -198,8 +212,12 @@ impl<'e> Request<'e> {
             .method(self.method)
             .uri(target)
             .body(self.body)
-            .map_err(|source| Error::Unwritable { request: name, source })?;
-        self.headers.insert(HOST, HeaderValue::from_static("api.ferry.localhost"));
+            .map_err(|source| Error::Unwritable {
+                request: name,
+                source,
+            })?;
+        self.headers
+            .insert(HOST, HeaderValue::from_static("api.ferry.localhost"));
         self.headers.insert(
             USER_AGENT,
             HeaderValue::from_static(concat!("ferry/", env!("CARGO_PKG_VERSION"))),
@@ -232,7 +250,10 @@ pub(super) async fn ping(engine: &Engine) -> Result<Option<ApiVersion>, Error> {
 }
 
 async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Error> {
-    let collected = Limited::new(body, limit).collect().await.map_err(Error::Broken)?;
+    let collected = Limited::new(body, limit)
+        .collect()
+        .await
+        .map_err(Error::Broken)?;
     Ok(collected.to_bytes())
 }
 

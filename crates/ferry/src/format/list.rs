@@ -45,7 +45,9 @@ pub(crate) fn render(style: &Style<'_>, rows: &[Value]) -> Result<String, Failur
         None | Some("" | "table") => Ok(whole_table(style, rows)),
         Some("json") => Ok(rows.iter().map(|row| format!("{row}\n")).collect()),
         Some(format) => match format.strip_prefix("table") {
-            Some(rest) if rest.starts_with(char::is_whitespace) => template_table(style, rest.trim_start(), rows),
+            Some(rest) if rest.starts_with(char::is_whitespace) => {
+                template_table(style, rest.trim_start(), rows)
+            }
             _ => {
                 let template = read(format)?;
                 let mut out = String::new();
@@ -139,16 +141,28 @@ mod tests {
             table: &["ID", "Names"],
             columns: COLUMNS,
         };
-        let rows = [json!({"ID": "1", "Names": "web"}), json!({"ID": "2", "Names": "db"})];
+        let rows = [
+            json!({"ID": "1", "Names": "web"}),
+            json!({"ID": "2", "Names": "db"}),
+        ];
         render(&style, &rows).expect("a list")
     }
 
     #[test]
     fn one_list_in_each_of_its_forms() {
-        assert_eq!(show(None, None), "CONTAINER ID   NAMES\n1              web\n2              db\n");
+        assert_eq!(
+            show(None, None),
+            "CONTAINER ID   NAMES\n1              web\n2              db\n"
+        );
         assert_eq!(show(None, Some("ID")), "1\n2\n");
-        assert_eq!(show(Some("json"), None), "{\"ID\":\"1\",\"Names\":\"web\"}\n{\"ID\":\"2\",\"Names\":\"db\"}\n");
+        assert_eq!(
+            show(Some("json"), None),
+            "{\"ID\":\"1\",\"Names\":\"web\"}\n{\"ID\":\"2\",\"Names\":\"db\"}\n"
+        );
         assert_eq!(show(Some("{{.Names}}"), None), "web\ndb\n");
-        assert_eq!(show(Some("table {{.Names}}\\t{{.ID}}"), None), "NAMES     CONTAINER ID\nweb       1\ndb        2\n");
+        assert_eq!(
+            show(Some("table {{.Names}}\\t{{.ID}}"), None),
+            "NAMES     CONTAINER ID\nweb       1\ndb        2\n"
+        );
     }
 }

@@ -75,7 +75,10 @@ pub(crate) fn parse_binary(text: &str) -> Result<i64, InvalidSize> {
     if !(0.0..9.2e18).contains(&bytes) {
         return Err(invalid());
     }
-    #[expect(clippy::cast_possible_truncation, reason = "checked above; fractions of a byte are dropped")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked above; fractions of a byte are dropped"
+    )]
     Ok(bytes as i64)
 }
 

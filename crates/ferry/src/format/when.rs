@@ -19,7 +19,8 @@ pub(crate) fn for_api(text: &str, now: SystemTime) -> Result<String, InvalidTime
     }
     if let Some(ago) = duration(text) {
         let then = now.checked_sub(ago).unwrap_or(UNIX_EPOCH);
-        let since = then.duration_since(UNIX_EPOCH).map_err(|_| invalid())?;
+        // Before 1970 nothing was logged.
+        let since = then.duration_since(UNIX_EPOCH).unwrap_or_default();
         return Ok(format!("{}.{:09}", since.as_secs(), since.subsec_nanos()));
     }
     let at = OffsetDateTime::parse(text, &Rfc3339)
@@ -38,7 +39,9 @@ fn is_seconds(text: &str) -> bool {
 /// Without an offset, UTC is meant.
 fn without_offset(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim_end_matches('Z');
-    let seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]");
+    let seconds = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
+    );
     let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
     let day = format_description!("[year]-[month]-[day]");
     PrimitiveDateTime::parse(text, &seconds)

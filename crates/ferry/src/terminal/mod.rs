@@ -34,7 +34,9 @@ pub(crate) fn stderr_is_one() -> bool {
 
 /// Size of the terminal that stdout is, if it is one.
 pub(crate) fn size() -> Option<Size> {
-    let size = tcgetwinsize(std::io::stdout()).or_else(|_| tcgetwinsize(std::io::stdin())).ok()?;
+    let size = tcgetwinsize(std::io::stdout())
+        .or_else(|_| tcgetwinsize(std::io::stdin()))
+        .ok()?;
     (size.ws_row > 0 && size.ws_col > 0).then_some(Size {
         rows: size.ws_row,
         columns: size.ws_col,

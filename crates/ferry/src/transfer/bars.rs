@@ -33,7 +33,10 @@ impl Bars {
             all: MultiProgress::with_draw_target(target),
             by_id: HashMap::new(),
             plain: style("{prefix}: {wide_msg}"),
-            measured: style("{prefix}: {msg:<12} [{bar:30}] {decimal_bytes:>9}/{decimal_total_bytes}").progress_chars("=> "),
+            measured: style(
+                "{prefix}: {msg:<12} [{bar:30}] {decimal_bytes:>9}/{decimal_total_bytes}",
+            )
+            .progress_chars("=> "),
         }
     }
 

@@ -37,7 +37,10 @@ pub(crate) struct Followed {
 }
 
 /// Shows a progress stream to its end. Its last message may be a failure.
-pub(crate) async fn follow(mut lines: Lines<Progress>, output: Output) -> Result<Followed, Failure> {
+pub(crate) async fn follow(
+    mut lines: Lines<Progress>,
+    output: Output,
+) -> Result<Followed, Failure> {
     let is_terminal = match output {
         Output::Stdout => terminal::stdout_is_one(),
         Output::Stderr => terminal::stderr_is_one(),
@@ -97,7 +100,9 @@ pub(crate) async fn pull(
     platform: Option<&str>,
     output: Output,
 ) -> Result<Followed, Failure> {
-    let platforms = platform.map_or(Platforms::Best, |platform| Platforms::Named(platform.to_owned()));
+    let platforms = platform.map_or(Platforms::Best, |platform| {
+        Platforms::Named(platform.to_owned())
+    });
     pull_platforms(invocation, image, &platforms, output).await
 }
 

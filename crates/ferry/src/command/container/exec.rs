@@ -11,7 +11,7 @@ use super::options::read_environment;
 use super::{detach_keys, path, start_failure};
 use crate::command::Verb;
 use crate::engine::Engine;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::invocation::Invocation;
 use crate::stream::{Attachment, Ending, Resizable, Shape, connect, follow_size};
 use crate::terminal::{self, raw::Raw};
@@ -102,11 +102,13 @@ impl Verb for Exec {
             .json()
             .await
             .map_err(|error| Failure::from(error).exit(ExitStatus::FAILURE))?;
-        let start = engine.post(format!("/exec/{}/start", created.id)).json_body(&json!({
-            "Detach": self.detach,
-            "Tty": self.tty,
-            "ConsoleSize": console,
-        }));
+        let start = engine
+            .post(format!("/exec/{}/start", created.id))
+            .json_body(&json!({
+                "Detach": self.detach,
+                "Tty": self.tty,
+                "ConsoleSize": console,
+            }));
         if self.detach {
             start.status().await.map_err(start_failure)?;
             return Ok(ExitStatus::SUCCESS);
@@ -153,7 +155,9 @@ async fn exit_status(engine: &Engine, id: &str) -> Outcome {
             Some(code) if !ended.running => return Ok(ExitStatus::of_container(code)),
             // A daemon that never tells would hold us for ever.
             _ if pause.as_secs() >= 2 => {
-                return Err(Failure::new("the engine did not tell how the process ended"));
+                return Err(Failure::new(
+                    "the engine did not tell how the process ended",
+                ));
             }
             _ => {}
         }
@@ -161,4 +165,3 @@ async fn exit_status(engine: &Engine, id: &str) -> Outcome {
         pause *= 2;
     }
 }
-

@@ -10,7 +10,7 @@ use tokio_util::io::StreamReader;
 
 use super::{Facts, path};
 use crate::command::Verb;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::format::when;
 use crate::invocation::Invocation;
 use crate::stream::{Ending, Shape, copy_output};
@@ -25,7 +25,13 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     timestamps: bool,
     /// Only the last lines
-    #[arg(short = 'n', long, value_name = "COUNT", default_value = "all", allow_negative_numbers = true)]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "COUNT",
+        default_value = "all",
+        allow_negative_numbers = true
+    )]
     tail: String,
     /// Only what was written since: 10m, 2026-08-01T10:00:00Z
     #[arg(long, value_name = "TIME")]
@@ -67,13 +73,19 @@ impl Verb for Logs {
             .stream()
             .await
             .map_err(Failure::from)?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let shape = match kind {
             Some("application/vnd.docker.multiplexed-stream") => Shape::Framed,
             // Older engines say raw for both, and only the container tells.
             _ => Shape::of_tty(Facts::of(engine, &self.container).await?.config.tty),
         };
-        let body = response.into_body().into_data_stream().map_err(std::io::Error::other);
+        let body = response
+            .into_body()
+            .into_data_stream()
+            .map_err(std::io::Error::other);
         match copy_output(StreamReader::new(body), shape).await? {
             Ending::OutputGone => Ok(ExitStatus::of_signal(13)),
             Ending::Closed | Ending::Detached => Ok(ExitStatus::SUCCESS),

@@ -80,14 +80,20 @@ fn detach_keys(flag: Option<&str>, invocation: &Invocation) -> Result<DetachKeys
         None => Ok(DetachKeys::default()),
         Some(keys) => keys
             .parse()
-            .map_err(|error: <DetachKeys as std::str::FromStr>::Err| Failure::new(error.to_string())),
+            .map_err(|error: <DetachKeys as std::str::FromStr>::Err| {
+                Failure::new(error.to_string())
+            }),
     }
 }
 
 /// The exit status for a process that could not be started, which Docker's clients tell by the words.
 fn status_of_start(message: &str) -> ExitStatus {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if has(&["executable file not found", "no such file or directory", "system cannot find the file"]) {
+    if has(&[
+        "executable file not found",
+        "no such file or directory",
+        "system cannot find the file",
+    ]) {
         ExitStatus::NOT_FOUND
     } else if has(&["permission denied", "is a directory", "exec format error"]) {
         ExitStatus::NOT_EXECUTABLE

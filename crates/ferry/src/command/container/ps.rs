@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use bollard_stubs::models::{ContainerSummary, MountPointType, PortSummary};
+use bollard_stubs::models::{ContainerSummary, PortSummary};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -46,21 +46,66 @@ pub(crate) struct Ps {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { field: "ID", head: "CONTAINER ID" },
-    Column { field: "Image", head: "IMAGE" },
-    Column { field: "Command", head: "COMMAND" },
-    Column { field: "CreatedAt", head: "CREATED AT" },
-    Column { field: "RunningFor", head: "CREATED" },
-    Column { field: "Ports", head: "PORTS" },
-    Column { field: "State", head: "STATE" },
-    Column { field: "Status", head: "STATUS" },
-    Column { field: "Size", head: "SIZE" },
-    Column { field: "Names", head: "NAMES" },
-    Column { field: "Labels", head: "LABELS" },
-    Column { field: "Mounts", head: "MOUNTS" },
-    Column { field: "LocalVolumes", head: "LOCAL VOLUMES" },
-    Column { field: "Networks", head: "NETWORKS" },
-    Column { field: "Platform", head: "PLATFORM" },
+    Column {
+        field: "ID",
+        head: "CONTAINER ID",
+    },
+    Column {
+        field: "Image",
+        head: "IMAGE",
+    },
+    Column {
+        field: "Command",
+        head: "COMMAND",
+    },
+    Column {
+        field: "CreatedAt",
+        head: "CREATED AT",
+    },
+    Column {
+        field: "RunningFor",
+        head: "CREATED",
+    },
+    Column {
+        field: "Ports",
+        head: "PORTS",
+    },
+    Column {
+        field: "State",
+        head: "STATE",
+    },
+    Column {
+        field: "Status",
+        head: "STATUS",
+    },
+    Column {
+        field: "Size",
+        head: "SIZE",
+    },
+    Column {
+        field: "Names",
+        head: "NAMES",
+    },
+    Column {
+        field: "Labels",
+        head: "LABELS",
+    },
+    Column {
+        field: "Mounts",
+        head: "MOUNTS",
+    },
+    Column {
+        field: "LocalVolumes",
+        head: "LOCAL VOLUMES",
+    },
+    Column {
+        field: "Networks",
+        head: "NETWORKS",
+    },
+    Column {
+        field: "Platform",
+        head: "PLATFORM",
+    },
 ];
 
 impl Verb for Ps {
@@ -73,8 +118,15 @@ impl Verb for Ps {
             None if self.quiet => None,
             None => invocation.config()?.text("psFormat").map(str::to_owned),
         };
-        let limit = if self.latest { Some(1) } else { self.last.filter(|count| *count > 0) };
-        let asks_size = self.size || format.as_deref().is_some_and(|format| format.contains(".Size"));
+        let limit = if self.latest {
+            Some(1)
+        } else {
+            self.last.filter(|count| *count > 0)
+        };
+        let asks_size = self.size
+            || format
+                .as_deref()
+                .is_some_and(|format| format.contains(".Size"));
         let filters = filters(&self.filter)?;
         let containers: Vec<ContainerSummary> = engine
             .get("/containers/json")
@@ -89,7 +141,15 @@ impl Verb for Ps {
             .iter()
             .map(|container| row(container, !self.no_trunc, now))
             .collect();
-        let mut fields = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
+        let mut fields = vec![
+            "ID",
+            "Image",
+            "Command",
+            "RunningFor",
+            "Status",
+            "Ports",
+            "Names",
+        ];
         if self.size {
             fields.push("Size");
         }
@@ -106,7 +166,8 @@ impl Verb for Ps {
 
 /// `--filter key=value` flags as the API takes them; none when there are none.
 pub(crate) fn filters(flags: &[String]) -> Result<Option<String>, Failure> {
-    let mut filters: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    let mut filters: std::collections::BTreeMap<&str, Vec<&str>> =
+        std::collections::BTreeMap::new();
     for flag in flags {
         let (key, value) = flag
             .split_once('=')
@@ -142,16 +203,24 @@ fn row(container: &ContainerSummary, truncate: bool, now: SystemTime) -> Value {
         .iter()
         .flatten()
         .map(|mount| {
-            let name = mount.name.clone().filter(|name| !name.is_empty()).or(mount.source.clone());
+            let name = mount
+                .name
+                .clone()
+                .filter(|name| !name.is_empty())
+                .or(mount.source.clone());
             let name = name.unwrap_or_default();
-            if truncate { table::shorten(&name, 15) } else { name }
+            if truncate {
+                table::shorten(&name, 15)
+            } else {
+                name
+            }
         })
         .collect();
     let volumes = container
         .mounts
         .iter()
         .flatten()
-        .filter(|mount| mount.typ == Some(MountPointType::VOLUME))
+        .filter(|mount| mount.typ.as_deref() == Some("volume"))
         .count();
     let mut labels: Vec<String> = container
         .labels
@@ -208,7 +277,9 @@ fn image(container: &ContainerSummary, truncate: bool) -> String {
     }
     match &container.image_id {
         Some(id) if short_id(id) == short_id(&name) => short_id(&name).to_owned(),
-        _ => name.split_once('@').map_or(name.clone(), |(name, _)| name.to_owned()),
+        _ => name
+            .split_once('@')
+            .map_or(name.clone(), |(name, _)| name.to_owned()),
     }
 }
 
@@ -216,7 +287,9 @@ fn sizes(container: &ContainerSummary) -> String {
     let bytes = |size: Option<i64>| u64::try_from(size.unwrap_or_default()).unwrap_or_default();
     let own = size::precise(bytes(container.size_rw));
     match container.size_root_fs {
-        Some(whole) if whole > 0 => format!("{own} (virtual {})", size::precise(bytes(Some(whole)))),
+        Some(whole) if whole > 0 => {
+            format!("{own} (virtual {})", size::precise(bytes(Some(whole))))
+        }
         _ => own,
     }
 }
@@ -226,7 +299,9 @@ fn ports(ports: &[PortSummary]) -> String {
     let mut sorted: Vec<(String, u16, u16, String)> = ports
         .iter()
         .map(|port| {
-            let kind = port.typ.map_or_else(|| "tcp".to_owned(), |kind| kind.to_string());
+            let kind = port
+                .typ
+                .map_or_else(|| "tcp".to_owned(), |kind| kind.to_string());
             let ip = port.ip.clone().unwrap_or_default();
             (ip, port.private_port, port.public_port.unwrap_or(0), kind)
         })
@@ -234,13 +309,15 @@ fn ports(ports: &[PortSummary]) -> String {
     sorted.sort_by(|a, b| (a.1, &a.0, a.2, &a.3).cmp(&(b.1, &b.0, b.2, &b.3)));
     let mut groups: Vec<(String, u16, u16, u16, String)> = Vec::new();
     for (ip, private, public, kind) in sorted {
-        let joins = groups.iter_mut().find(|(known, _, last, last_public, known_kind)| {
-            *known == ip
-                && *known_kind == kind
-                && last.checked_add(1) == Some(private)
-                && (public == 0) == (*last_public == 0)
-                && (public == 0 || last_public.checked_add(1) == Some(public))
-        });
+        let joins = groups
+            .iter_mut()
+            .find(|(known, _, last, last_public, known_kind)| {
+                *known == ip
+                    && *known_kind == kind
+                    && last.checked_add(1) == Some(private)
+                    && (public == 0) == (*last_public == 0)
+                    && (public == 0 || last_public.checked_add(1) == Some(public))
+            });
         match joins {
             Some((_, _, last, last_public, _)) => {
                 *last = private;
@@ -253,13 +330,21 @@ fn ports(ports: &[PortSummary]) -> String {
         .iter()
         .map(|(ip, first, last, last_public, kind)| {
             let span = |first: u16, last: u16| {
-                if first == last { first.to_string() } else { format!("{first}-{last}") }
+                if first == last {
+                    first.to_string()
+                } else {
+                    format!("{first}-{last}")
+                }
             };
             let private = format!("{}/{kind}", span(*first, *last));
             if *last_public == 0 {
                 return private;
             }
-            let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
+            let host = if ip.contains(':') {
+                format!("[{ip}]")
+            } else {
+                ip.clone()
+            };
             let first_public = last_public - (last - first);
             format!("{host}:{}->{private}", span(first_public, *last_public))
         })
@@ -286,9 +371,18 @@ mod tests {
             (vec![], ""),
             (vec![port("", 80, 0)], "80/tcp"),
             (vec![port("", 80, 0), port("", 81, 0)], "80-81/tcp"),
-            (vec![port("0.0.0.0", 80, 8080), port("::", 80, 8080)], "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
-            (vec![port("0.0.0.0", 80, 90), port("0.0.0.0", 81, 91)], "0.0.0.0:90-91->80-81/tcp"),
-            (vec![port("0.0.0.0", 80, 90), port("0.0.0.0", 81, 95)], "0.0.0.0:90->80/tcp, 0.0.0.0:95->81/tcp"),
+            (
+                vec![port("0.0.0.0", 80, 8080), port("::", 80, 8080)],
+                "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp",
+            ),
+            (
+                vec![port("0.0.0.0", 80, 90), port("0.0.0.0", 81, 91)],
+                "0.0.0.0:90-91->80-81/tcp",
+            ),
+            (
+                vec![port("0.0.0.0", 80, 90), port("0.0.0.0", 81, 95)],
+                "0.0.0.0:90->80/tcp, 0.0.0.0:95->81/tcp",
+            ),
         ] {
             assert_eq!(ports(&list), shown);
         }
@@ -296,7 +390,11 @@ mod tests {
 
     #[test]
     fn filters_are_passed_on() {
-        let flags = ["status=exited".to_owned(), "status=dead".to_owned(), "label=a=b".to_owned()];
+        let flags = [
+            "status=exited".to_owned(),
+            "status=dead".to_owned(),
+            "label=a=b".to_owned(),
+        ];
         assert_eq!(
             filters(&flags).expect("filters").as_deref(),
             Some(r#"{"label":["a=b"],"status":["exited","dead"]}"#)

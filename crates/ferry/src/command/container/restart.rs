@@ -14,7 +14,13 @@ pub(crate) struct Restart {
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
     /// Seconds to wait before killing; -1 to wait for ever
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(
+        short,
+        long,
+        visible_alias = "timeout",
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
     time: Option<i64>,
     /// Containers
     #[arg(value_name = "CONTAINER", required = true)]
@@ -33,7 +39,9 @@ impl Verb for Restart {
                 .query_opt("t", self.time.map(|seconds| seconds.to_string()))
                 .status()
                 .await
-                .map_err(|error| Failure::from(error).while_doing(format!("cannot restart {name}")))?;
+                .map_err(|error| {
+                    Failure::from(error).while_doing(format!("cannot restart {name}"))
+                })?;
             Ok(None)
         })
         .await

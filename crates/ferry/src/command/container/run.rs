@@ -10,7 +10,7 @@ use super::options::{ContainerOptions, Streams};
 use super::{detach_keys, path, start_failure};
 use crate::command::Verb;
 use crate::engine::Engine;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::invocation::Invocation;
 use crate::stream::Signals;
 use crate::terminal;
@@ -89,7 +89,9 @@ impl Run {
         let interactive = self.options.process.interactive;
         if self.detach {
             if !self.attach.is_empty() {
-                return Err(Failure::new("-d and -a cannot be given together").exit(ExitStatus::ENGINE));
+                return Err(
+                    Failure::new("-d and -a cannot be given together").exit(ExitStatus::ENGINE)
+                );
             }
             return Ok(Streams::default());
         }
@@ -100,7 +102,11 @@ impl Run {
                 stderr: true,
             });
         }
-        let has = |stream: &str| self.attach.iter().any(|named| named.eq_ignore_ascii_case(stream));
+        let has = |stream: &str| {
+            self.attach
+                .iter()
+                .any(|named| named.eq_ignore_ascii_case(stream))
+        };
         Ok(Streams {
             stdin: has("stdin") || interactive,
             stdout: has("stdout"),
@@ -122,7 +128,11 @@ async fn unless_interrupted(
     };
     // The engine may be making it just now. A pull, which takes longer, ends with our connection.
     if let Ok(Ok(id)) = tokio::time::timeout(foreground::PATIENCE, creating).await {
-        let _ = engine.delete(format!("/containers/{id}")).query_if("force", true).status().await;
+        let _ = engine
+            .delete(format!("/containers/{id}"))
+            .query_if("force", true)
+            .status()
+            .await;
     }
     Err(Failure::reported().exit(ExitStatus::of_signal(signal)))
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use bollard_stubs::models::HistoryResponseItem;
+use bollard_stubs::models::ImageHistoryResponseItem;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -42,20 +42,42 @@ pub(crate) struct History {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { field: "ID", head: "IMAGE" },
-    Column { field: "CreatedSince", head: "CREATED" },
-    Column { field: "CreatedAt", head: "CREATED AT" },
-    Column { field: "CreatedBy", head: "CREATED BY" },
-    Column { field: "Size", head: "SIZE" },
-    Column { field: "Comment", head: "COMMENT" },
+    Column {
+        field: "ID",
+        head: "IMAGE",
+    },
+    Column {
+        field: "CreatedSince",
+        head: "CREATED",
+    },
+    Column {
+        field: "CreatedAt",
+        head: "CREATED AT",
+    },
+    Column {
+        field: "CreatedBy",
+        head: "CREATED BY",
+    },
+    Column {
+        field: "Size",
+        head: "SIZE",
+    },
+    Column {
+        field: "Comment",
+        head: "COMMENT",
+    },
 ];
 
 impl Verb for History {
     const ABOUT: &'static str = "Show how an image was made";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let platform = self.platform.as_deref().map(transfer::platform_json).transpose()?;
-        let items: Vec<HistoryResponseItem> = invocation
+        let platform = self
+            .platform
+            .as_deref()
+            .map(transfer::platform_json)
+            .transpose()?;
+        let items: Vec<ImageHistoryResponseItem> = invocation
             .engine()?
             .get(path(&self.image, "history"))
             .query_opt("platform", platform)

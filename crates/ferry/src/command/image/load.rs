@@ -7,8 +7,8 @@ use crate::command::Verb;
 use crate::engine::Progress;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invocation::Invocation;
-use crate::transfer::{self, Output};
 use crate::terminal;
+use crate::transfer::{self, Output};
 
 /// `ferry load`.
 #[derive(Debug, Args)]
@@ -29,10 +29,16 @@ impl Verb for Load {
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         if self.input.is_none() && terminal::stdin_is_one() {
-            return Err(Failure::new("there is nothing to load: stdin is a terminal")
-                .hint("name an archive: ferry load -i FILE"));
+            return Err(
+                Failure::new("there is nothing to load: stdin is a terminal")
+                    .hint("name an archive: ferry load -i FILE"),
+            );
         }
-        let platform = self.platform.as_deref().map(transfer::platform_json).transpose()?;
+        let platform = self
+            .platform
+            .as_deref()
+            .map(transfer::platform_json)
+            .transpose()?;
         let body = file_body(self.input.as_deref().unwrap_or("-")).await?;
         let quiet = self.quiet || !terminal::stdout_is_one();
         let lines = invocation

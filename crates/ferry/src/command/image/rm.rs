@@ -44,9 +44,9 @@ impl Verb for Rmi {
                 .delete(format!("/images/{}", in_path(image)))
                 .query_if("force", self.force)
                 .query_if("noprune", self.no_prune);
-            let request = platforms
-                .iter()
-                .fold(request, |request, platform| request.query("platforms", platform));
+            let request = platforms.iter().fold(request, |request, platform| {
+                request.query("platforms", platform)
+            });
             match request.json::<Vec<ImageDeleteResponseItem>>().await {
                 Ok(items) => {
                     for item in items {
@@ -60,10 +60,16 @@ impl Verb for Rmi {
                 }
                 Err(error) => {
                     failed |= !(self.force && error.status() == Some(StatusCode::NOT_FOUND));
-                    Failure::from(error).while_doing(format!("cannot remove {image}")).report();
+                    Failure::from(error)
+                        .while_doing(format!("cannot remove {image}"))
+                        .report();
                 }
             }
         }
-        if failed { Err(Failure::reported()) } else { Ok(ExitStatus::SUCCESS) }
+        if failed {
+            Err(Failure::reported())
+        } else {
+            Ok(ExitStatus::SUCCESS)
+        }
     }
 }

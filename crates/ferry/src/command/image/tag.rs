@@ -24,7 +24,10 @@ impl Verb for Tag {
     async fn run(self, invocation: &Invocation) -> Outcome {
         let target = reference(&self.target)?;
         if target.digest().is_some() {
-            return Err(Failure::new(format!("cannot tag {}: a name with a digest cannot be given", self.target)));
+            return Err(Failure::new(format!(
+                "cannot tag {}: a name with a digest cannot be given",
+                self.target
+            )));
         }
         invocation
             .engine()?

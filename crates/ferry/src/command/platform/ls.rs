@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::command::Verb;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::format::list::{Column, Style, render};
 use crate::invocation::Invocation;
 use crate::terminal;
@@ -23,11 +23,26 @@ pub(crate) struct Ls {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { field: "Platform", head: "PLATFORM" },
-    Column { field: "State", head: "RUNS" },
-    Column { field: "Emulator", head: "EMULATOR" },
-    Column { field: "Version", head: "VERSION" },
-    Column { field: "Note", head: "NOTE" },
+    Column {
+        field: "Platform",
+        head: "PLATFORM",
+    },
+    Column {
+        field: "State",
+        head: "RUNS",
+    },
+    Column {
+        field: "Emulator",
+        head: "EMULATOR",
+    },
+    Column {
+        field: "Version",
+        head: "VERSION",
+    },
+    Column {
+        field: "Note",
+        head: "NOTE",
+    },
 ];
 
 /// How a CPU's programs run on the engine's host (Ferry API, `GET /ferry/v1/platforms`).
@@ -59,8 +74,10 @@ impl Verb for Ls {
             .json()
             .await
             .map_err(|error| match error.status() {
-                Some(StatusCode::NOT_FOUND) => Failure::new("this engine does not tell which CPUs it runs")
-                    .hint("it is no Ferry engine; leave -H and DOCKER_HOST out to ask Ferry's own"),
+                Some(StatusCode::NOT_FOUND) => Failure::new(
+                    "this engine does not tell which CPUs it runs",
+                )
+                .hint("it is no Ferry engine; leave -H and DOCKER_HOST out to ask Ferry's own"),
                 _ => error.into(),
             })?;
         let rows: Vec<Value> = platforms

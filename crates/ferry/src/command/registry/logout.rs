@@ -5,7 +5,7 @@ use clap::Args;
 use super::domain;
 use crate::command::Verb;
 use crate::config::Config;
-use crate::failure::{Explain, ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Explain, Outcome};
 use crate::invocation::Invocation;
 use crate::terminal;
 
@@ -22,8 +22,11 @@ impl Verb for Logout {
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         let domain = domain(self.registry.as_deref());
-        let mut config = Config::read(&invocation.config_folder()).explain(|| "cannot forget the account")?;
-        let found = config.forget(&domain).explain(|| "cannot forget the account")?;
+        let mut config =
+            Config::read(&invocation.config_folder()).explain(|| "cannot forget the account")?;
+        let found = config
+            .forget(&domain)
+            .explain(|| "cannot forget the account")?;
         terminal::say(&if found {
             format!("Removed the account for {domain}")
         } else {

@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::{Shell, generate};
 
 use crate::command::Verb;
-use crate::failure::{Explain, ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Explain, Outcome};
 use crate::invocation::Invocation;
 
 /// `ferry completion`.
@@ -21,7 +21,8 @@ impl Verb for Completion {
     async fn run(self, _: &Invocation) -> Outcome {
         let mut script = Vec::new();
         generate(self.shell, &mut crate::cli::tree(), "ferry", &mut script);
-        crate::terminal::print(&String::from_utf8_lossy(&script)).explain(|| "cannot write the script")?;
+        crate::terminal::print(&String::from_utf8_lossy(&script))
+            .explain(|| "cannot write the script")?;
         Ok(ExitStatus::SUCCESS)
     }
 }

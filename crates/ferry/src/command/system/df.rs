@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::command::Verb;
-use crate::failure::{Explain, ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Explain, Outcome};
 use crate::format::list::{Column, Style, render};
 use crate::format::size;
 use crate::invocation::Invocation;
@@ -20,11 +20,26 @@ pub(crate) struct Df {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { field: "Type", head: "TYPE" },
-    Column { field: "TotalCount", head: "TOTAL" },
-    Column { field: "Active", head: "ACTIVE" },
-    Column { field: "Size", head: "SIZE" },
-    Column { field: "Reclaimable", head: "RECLAIMABLE" },
+    Column {
+        field: "Type",
+        head: "TYPE",
+    },
+    Column {
+        field: "TotalCount",
+        head: "TOTAL",
+    },
+    Column {
+        field: "Active",
+        head: "ACTIVE",
+    },
+    Column {
+        field: "Size",
+        head: "SIZE",
+    },
+    Column {
+        field: "Reclaimable",
+        head: "RECLAIMABLE",
+    },
 ];
 
 /// The part of the answer that the totals need (Docker Engine API, SystemDataUsage).
@@ -98,7 +113,12 @@ fn rows(usage: &Usage) -> Vec<Value> {
         .map(|image| image.size - image.shared_size.max(0))
         .sum();
     let containers = usage.containers.as_deref().unwrap_or_default();
-    let is_active = |container: &&Container| matches!(container.state.as_str(), "running" | "paused" | "restarting");
+    let is_active = |container: &&Container| {
+        matches!(
+            container.state.as_str(),
+            "running" | "paused" | "restarting"
+        )
+    };
     let volumes: Vec<&VolumeUsage> = usage
         .volumes
         .iter()
@@ -119,28 +139,48 @@ fn rows(usage: &Usage) -> Vec<Value> {
             containers.len(),
             containers.iter().filter(is_active).count(),
             containers.iter().map(|container| container.size_rw).sum(),
-            containers.iter().filter(|c| !is_active(c)).map(|container| container.size_rw).sum(),
+            containers
+                .iter()
+                .filter(|c| !is_active(c))
+                .map(|container| container.size_rw)
+                .sum(),
         ),
         row(
             "Local Volumes",
             usage.volumes.as_ref().map_or(0, Vec::len),
             volumes.iter().filter(|volume| volume.ref_count > 0).count(),
             volumes.iter().map(|volume| volume.size.max(0)).sum(),
-            volumes.iter().filter(|volume| volume.ref_count == 0).map(|volume| volume.size.max(0)).sum(),
+            volumes
+                .iter()
+                .filter(|volume| volume.ref_count == 0)
+                .map(|volume| volume.size.max(0))
+                .sum(),
         ),
         row(
             "Build Cache",
             cache.len(),
             cache.iter().filter(|entry| entry.in_use).count(),
-            cache.iter().filter(|entry| !entry.shared).map(|entry| entry.size).sum(),
-            cache.iter().filter(|entry| !entry.shared && !entry.in_use).map(|entry| entry.size).sum(),
+            cache
+                .iter()
+                .filter(|entry| !entry.shared)
+                .map(|entry| entry.size)
+                .sum(),
+            cache
+                .iter()
+                .filter(|entry| !entry.shared && !entry.in_use)
+                .map(|entry| entry.size)
+                .sum(),
         ),
     ]
 }
 
 fn row(kind: &str, total: usize, active: usize, bytes: i64, reclaimable: i64) -> Value {
     let reclaimable = reclaimable.clamp(0, bytes.max(0));
-    let share = if bytes > 0 { format!(" ({}%)", reclaimable.saturating_mul(100) / bytes) } else { String::new() };
+    let share = if bytes > 0 {
+        format!(" ({}%)", reclaimable.saturating_mul(100) / bytes)
+    } else {
+        String::new()
+    };
     json!({
         "Type": kind,
         "TotalCount": total.to_string(),

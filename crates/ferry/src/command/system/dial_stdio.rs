@@ -4,7 +4,7 @@ use clap::Args;
 use tokio::io::AsyncWriteExt;
 
 use crate::command::Verb;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::invocation::Invocation;
 
 /// `ferry system dial-stdio`.

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::command::Verb;
-use crate::failure::{Explain, ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Explain, Outcome};
 use crate::format::list::unescape;
 use crate::format::size;
 use crate::format::template::{Missing, Template};
@@ -30,8 +30,8 @@ impl Verb for Info {
             None | Some("") => for_people(&serde_json::from_slice(&bytes).explain(misread)?),
             Some("json") => format!("{}\n", String::from_utf8_lossy(&bytes).trim()),
             Some(text) => {
-                let template =
-                    Template::parse(&unescape(text)).explain(|| format!("cannot use the format {text:?}"))?;
+                let template = Template::parse(&unescape(text))
+                    .explain(|| format!("cannot use the format {text:?}"))?;
                 let value: Value = serde_json::from_slice(&bytes).explain(misread)?;
                 let shown = template.render(&value, Missing::IsNothing);
                 format!("{}\n", shown.explain(|| "cannot show it")?)
@@ -64,20 +64,39 @@ fn for_people(info: &SystemInfo) -> String {
         }
     }
     line(0, "Logging driver", words(&info.logging_driver));
-    line(0, "Cgroup driver", info.cgroup_driver.map(|d| d.to_string()).unwrap_or_default());
-    line(0, "Cgroup version", info.cgroup_version.map(|v| v.to_string()).unwrap_or_default());
+    line(
+        0,
+        "Cgroup driver",
+        info.cgroup_driver
+            .map(|d| d.to_string())
+            .unwrap_or_default(),
+    );
+    line(
+        0,
+        "Cgroup version",
+        info.cgroup_version
+            .map(|v| v.to_string())
+            .unwrap_or_default(),
+    );
     line(0, "Default runtime", words(&info.default_runtime));
     line(0, "Kernel", words(&info.kernel_version));
     line(0, "Operating system", words(&info.operating_system));
     line(0, "OS type", words(&info.os_type));
     line(0, "Architecture", words(&info.architecture));
     line(0, "CPUs", count(info.ncpu));
-    let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
+    let memory = info
+        .mem_total
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .filter(|bytes| *bytes > 0);
     line(0, "Memory", memory.map(size::precise).unwrap_or_default());
     line(0, "Name", words(&info.name));
     line(0, "ID", words(&info.id));
     line(0, "Data root", words(&info.docker_root_dir));
-    line(0, "Security options", info.security_options.clone().unwrap_or_default().join(", "));
+    line(
+        0,
+        "Security options",
+        info.security_options.clone().unwrap_or_default().join(", "),
+    );
     for warning in info.warnings.iter().flatten() {
         text.push_str(&format!("{warning}\n"));
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::command::Verb;
 use crate::engine::{Engine, in_path};
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::format::json::indent;
 use crate::format::list::unescape;
 use crate::format::template::{Missing, Template};
@@ -76,7 +76,8 @@ impl Inspect {
             match answer {
                 Ok(json) => return Ok(Found::new(json)),
                 // Asked for one kind, its own words say it best.
-                Err(error) if error.status() == Some(StatusCode::NOT_FOUND) && self.r#type.is_none() => {}
+                Err(error)
+                    if error.status() == Some(StatusCode::NOT_FOUND) && self.r#type.is_none() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -88,7 +89,10 @@ impl Inspect {
 pub(crate) fn show(found: Vec<Result<Found, Failure>>, format: Option<&str>) -> Outcome {
     let template = match format {
         None | Some("" | "json") => None,
-        Some(text) => Some(Template::parse(&unescape(text)).explain(|| format!("cannot use the format {text:?}"))?),
+        Some(text) => Some(
+            Template::parse(&unescape(text))
+                .explain(|| format!("cannot use the format {text:?}"))?,
+        ),
     };
     let mut texts = Vec::new();
     let mut failures = Vec::new();
@@ -123,7 +127,9 @@ fn text_of(found: &Found, template: Option<&Template>) -> Result<String, Failure
         }
         Some(template) => {
             let value: Value = serde_json::from_slice(&found.0).explain(misread)?;
-            template.render(&value, Missing::IsNothing).explain(|| "cannot show it")
+            template
+                .render(&value, Missing::IsNothing)
+                .explain(|| "cannot show it")
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::command::Verb;
 use crate::command::container::ps::filters;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::format::size;
 use crate::invocation::Invocation;
 use crate::terminal;
@@ -49,7 +49,9 @@ pub(crate) struct Pruned {
 }
 
 /// Go writes an empty list as null.
-fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Option::<Vec<T>>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -57,9 +59,14 @@ impl Verb for Prune {
     const ABOUT: &'static str = "Remove what nothing uses";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let images = if self.all { "all images without a container" } else { "all images without a name" };
-        let question =
-            format!("This removes all containers that have ended, networks without a container, {images}, and the unused build cache.");
+        let images = if self.all {
+            "all images without a container"
+        } else {
+            "all images without a name"
+        };
+        let question = format!(
+            "This removes all containers that have ended, networks without a container, {images}, and the unused build cache."
+        );
         if !agrees(self.force, &question)? {
             return Ok(ExitStatus::SUCCESS);
         }
@@ -75,15 +82,34 @@ impl Verb for Prune {
             ("/images/prune", &of_images, "Deleted images:"),
             ("/build/prune", &plain, "Deleted build cache:"),
         ] {
-            let pruned: Pruned = match engine.post(path).query_opt("filters", filters.as_deref()).json().await {
+            let pruned: Pruned = match engine
+                .post(path)
+                .query_opt("filters", filters.as_deref())
+                .json()
+                .await
+            {
                 Ok(pruned) => pruned,
                 // An engine without networks or a build cache of its own has none to prune.
-                Err(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 404 | 501)) => continue,
+                Err(error)
+                    if error
+                        .status()
+                        .is_some_and(|status| matches!(status.as_u16(), 404 | 501)) =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
-            let images = pruned.images.iter().filter_map(|item| item.deleted.as_ref().or(item.untagged.as_ref()));
-            let names: Vec<&String> =
-                pruned.containers.iter().chain(&pruned.networks).chain(images).chain(&pruned.caches).collect();
+            let images = pruned
+                .images
+                .iter()
+                .filter_map(|item| item.deleted.as_ref().or(item.untagged.as_ref()));
+            let names: Vec<&String> = pruned
+                .containers
+                .iter()
+                .chain(&pruned.networks)
+                .chain(images)
+                .chain(&pruned.caches)
+                .collect();
             if !names.is_empty() {
                 terminal::say(head)?;
                 for name in names {
@@ -104,13 +130,21 @@ pub(crate) fn agrees(force: bool, question: &str) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !terminal::stdin_is_one() {
-        return Err(Failure::new("this asks before it removes, and stdin is no terminal").hint("add --force"));
+        return Err(
+            Failure::new("this asks before it removes, and stdin is no terminal")
+                .hint("add --force"),
+        );
     }
     eprint!("{question}\nGo on? [y/N] ");
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).explain(|| "cannot read the answer")?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    std::io::stdin()
+        .read_line(&mut answer)
+        .explain(|| "cannot read the answer")?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
 }
 
 /// The last line of a prune.

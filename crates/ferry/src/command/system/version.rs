@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::command::Verb;
 use crate::engine;
-use crate::failure::{Explain, ExitStatus, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::format::list::unescape;
 use crate::format::template::{Missing, Template};
 use crate::invocation::Invocation;
@@ -35,8 +35,8 @@ impl Verb for Version {
             None | Some("") => for_people(server.as_ref()),
             Some("json") => format!("{}\n", value(server.as_ref())),
             Some(text) => {
-                let template =
-                    Template::parse(&unescape(text)).explain(|| format!("cannot use the format {text:?}"))?;
+                let template = Template::parse(&unescape(text))
+                    .explain(|| format!("cannot use the format {text:?}"))?;
                 let shown = template.render(&value(server.as_ref()), Missing::IsNothing);
                 format!("{}\n", shown.explain(|| "cannot show the version")?)
             }
@@ -73,12 +73,22 @@ fn for_people(server: Option<&SystemVersion>) -> String {
     );
     let Some(server) = server else { return text };
     let field = |field: &Option<String>| field.clone().unwrap_or_default();
-    let platform = server.platform.as_ref().map(|platform| platform.name.clone());
+    let platform = server
+        .platform
+        .as_ref()
+        .map(|platform| platform.name.clone());
     text.push_str(&format!("\nServer: {}\n", platform.unwrap_or_default()).replace(": \n", ":\n"));
     for component in server.components.iter().flatten() {
-        text.push_str(&format!(" {}:\n  {:<17}{}\n", component.name, "Version:", component.version));
+        text.push_str(&format!(
+            " {}:\n  {:<17}{}\n",
+            component.name, "Version:", component.version
+        ));
         if component.name == "Engine" {
-            let api = format!("{} (minimum {})", field(&server.api_version), field(&server.min_api_version));
+            let api = format!(
+                "{} (minimum {})",
+                field(&server.api_version),
+                field(&server.min_api_version)
+            );
             text.push_str(&format!("  {:<17}{api}\n", "API version:"));
             text.push_str(&format!(
                 "  {:<17}{}/{}\n",
@@ -86,7 +96,11 @@ fn for_people(server: Option<&SystemVersion>) -> String {
                 field(&server.os),
                 field(&server.arch)
             ));
-            text.push_str(&format!("  {:<17}{}\n", "Kernel:", field(&server.kernel_version)));
+            text.push_str(&format!(
+                "  {:<17}{}\n",
+                "Kernel:",
+                field(&server.kernel_version)
+            ));
         }
     }
     text

@@ -109,7 +109,12 @@ impl Run {
             Value::Number(count) => (0..count.as_u64().unwrap_or(0).min(1 << 20))
                 .map(|at| (Value::from(at), Value::from(at)))
                 .collect(),
-            other => return Err(Error::Kind(format!("range cannot go over a {}", kind_of(&other)))),
+            other => {
+                return Err(Error::Kind(format!(
+                    "range cannot go over a {}",
+                    kind_of(&other)
+                )));
+            }
         };
         if items.is_empty() {
             return self.nodes(otherwise, dot);
@@ -143,7 +148,11 @@ impl Run {
             None => {}
             Some(Target::Declare(name)) => self.variables.push((name.clone(), value.clone())),
             Some(Target::Assign(name)) => {
-                let slot = self.variables.iter_mut().rev().find(|(known, _)| known == name);
+                let slot = self
+                    .variables
+                    .iter_mut()
+                    .rev()
+                    .find(|(known, _)| known == name);
                 match slot {
                     Some((_, slot)) => *slot = value.clone(),
                     None => return Err(undefined(name)),
@@ -153,7 +162,12 @@ impl Run {
         Ok(value)
     }
 
-    fn call(&mut self, call: &[Operand], piped: Option<Value>, dot: &Value) -> Result<Value, Error> {
+    fn call(
+        &mut self,
+        call: &[Operand],
+        piped: Option<Value>,
+        dot: &Value,
+    ) -> Result<Value, Error> {
         let Some((first, rest)) = call.split_first() else {
             return Ok(Value::Null);
         };
@@ -176,7 +190,9 @@ impl Run {
             return function::call(name, &arguments);
         }
         if !rest.is_empty() || piped.is_some() {
-            return Err(Error::Kind("a value that is no function was given arguments".to_owned()));
+            return Err(Error::Kind(
+                "a value that is no function was given arguments".to_owned(),
+            ));
         }
         self.operand(first, dot)
     }
@@ -190,7 +206,9 @@ impl Run {
             Operand::Fields(fields) => self.fields(dot, fields),
             Operand::Variable(name, fields) => {
                 let known = self.variables.iter().rev().find(|(known, _)| known == name);
-                let value = known.map(|(_, value)| value.clone()).ok_or_else(|| undefined(name))?;
+                let value = known
+                    .map(|(_, value)| value.clone())
+                    .ok_or_else(|| undefined(name))?;
                 self.fields(&value, fields)
             }
             Operand::Group(pipeline, fields) => {
@@ -207,7 +225,8 @@ impl Run {
                 Value::Object(fields) => match function::field(fields, name) {
                     Some(found) => found.clone(),
                     None if self.missing == Missing::IsAnError => {
-                        let known: Vec<String> = fields.keys().map(|key| format!(".{key}")).collect();
+                        let known: Vec<String> =
+                            fields.keys().map(|key| format!(".{key}")).collect();
                         return Err(Error::NoField {
                             field: name.clone(),
                             known: known.join(" "),

@@ -11,8 +11,8 @@ use super::print::{kind_of, text_of, truth};
 const WIDEST: usize = 4096;
 
 const NAMES: &[&str] = &[
-    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not", "or", "pad", "print",
-    "printf", "println", "slice", "split", "title", "truncate", "upper",
+    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not",
+    "or", "pad", "print", "printf", "println", "slice", "split", "title", "truncate", "upper",
 ];
 
 /// Whether there is a function of that name.
@@ -37,9 +37,13 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
         reason,
     };
     let argument = |at: usize| {
-        arguments
-            .get(at)
-            .ok_or_else(|| fail(format!("wants {} arguments, got {}", at + 1, arguments.len())))
+        arguments.get(at).ok_or_else(|| {
+            fail(format!(
+                "wants {} arguments, got {}",
+                at + 1,
+                arguments.len()
+            ))
+        })
     };
     let text = |at: usize| match argument(at)? {
         Value::String(text) => Ok(text.as_str()),
@@ -55,9 +59,13 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
         "join" => {
             let separator = text(1)?;
             match argument(0)? {
-                Value::Array(items) => {
-                    Value::String(items.iter().map(text_of).collect::<Vec<_>>().join(separator))
-                }
+                Value::Array(items) => Value::String(
+                    items
+                        .iter()
+                        .map(text_of)
+                        .collect::<Vec<_>>()
+                        .join(separator),
+                ),
                 Value::Null => Value::String(String::new()),
                 other => return Err(fail(format!("wants a list, got a {}", kind_of(other)))),
             }
@@ -74,7 +82,9 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
                 text => format!("{}{text}{}", " ".repeat(before), " ".repeat(after)).into(),
             }
         }
-        "len" => length(argument(0)?).ok_or_else(|| fail("wants a string, list or map".to_owned()))?.into(),
+        "len" => length(argument(0)?)
+            .ok_or_else(|| fail("wants a string, list or map".to_owned()))?
+            .into(),
         "index" => index(arguments).map_err(fail)?,
         "slice" => slice(argument(0)?, arguments.get(1..).unwrap_or_default()).map_err(fail)?,
         "print" => print(arguments).into(),
@@ -85,12 +95,26 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
         "printf" => printf(text(0)?, arguments.get(1..).unwrap_or_default()).into(),
         "not" => (!truth(argument(0)?)).into(),
         // Earlier arguments were looked at when they were evaluated.
-        "and" => arguments.iter().find(|value| !truth(value)).or(arguments.last()).cloned().unwrap_or(Value::Null),
-        "or" => arguments.iter().find(|value| truth(value)).or(arguments.last()).cloned().unwrap_or(Value::Null),
+        "and" => arguments
+            .iter()
+            .find(|value| !truth(value))
+            .or(arguments.last())
+            .cloned()
+            .unwrap_or(Value::Null),
+        "or" => arguments
+            .iter()
+            .find(|value| truth(value))
+            .or(arguments.last())
+            .cloned()
+            .unwrap_or(Value::Null),
         "eq" => {
             let first = argument(0)?;
             argument(1)?;
-            arguments.iter().skip(1).any(|other| compare(first, other) == Some(Ordering::Equal)).into()
+            arguments
+                .iter()
+                .skip(1)
+                .any(|other| compare(first, other) == Some(Ordering::Equal))
+                .into()
         }
         "ne" => (compare(argument(0)?, argument(1)?) != Some(Ordering::Equal)).into(),
         "lt" | "le" | "gt" | "ge" => {
@@ -130,10 +154,16 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 .and_then(|at| items.get(usize::try_from(at).ok()?))
                 .cloned()
                 .ok_or_else(|| format!("index out of range: {at}"))?,
-            (Value::Object(fields), Value::String(name)) => fields.get(name).cloned().unwrap_or(Value::Null),
+            (Value::Object(fields), Value::String(name)) => {
+                fields.get(name).cloned().unwrap_or(Value::Null)
+            }
             (Value::Null, _) => Value::Null,
             (value, key) => {
-                return Err(format!("cannot index a {} with a {}", kind_of(value), kind_of(key)));
+                return Err(format!(
+                    "cannot index a {} with a {}",
+                    kind_of(value),
+                    kind_of(key)
+                ));
             }
         };
     }
@@ -248,7 +278,11 @@ fn one(flags: &str, verb: char, value: &Value) -> String {
     let text = match (verb, value) {
         ('q', value) => format!("{:?}", text_of(value)),
         ('f', Value::Number(number)) => {
-            format!("{:.*}", precision.unwrap_or(6).min(64), number.as_f64().unwrap_or_default())
+            format!(
+                "{:.*}",
+                precision.unwrap_or(6).min(64),
+                number.as_f64().unwrap_or_default()
+            )
         }
         ('x', Value::Number(number)) => format!("{:x}", number.as_i64().unwrap_or_default()),
         ('x', Value::String(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),

@@ -10,8 +10,6 @@ use serde_json::Value;
 
 use parse::Node;
 
-pub(crate) use print::text_of;
-
 /// What a field that does not exist means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -91,25 +89,52 @@ mod tests {
         for (template, text) in [
             ("{{.Name}}", "web"),
             ("{{ .ID }}-{{.N}}", "abc-3"),
-            ("{{.Deep.A.B}} {{.Nothing}} {{.Nil}}", "c <no value> <no value>"),
-            ("{{.List}} {{.Map}} {{.Ok}} {{.Size}}", "[a b] map[k:v x:1] true 1.5"),
+            (
+                "{{.Deep.A.B}} {{.Nothing}} {{.Nil}}",
+                "c <no value> <no value>",
+            ),
+            (
+                "{{.List}} {{.Map}} {{.Ok}} {{.Size}}",
+                "[a b] map[k:v x:1] true 1.5",
+            ),
             ("{{json .Map}} {{json .Name}}", r#"{"k":"v","x":1} "web""#),
             ("{{.Name | upper | printf \"%s!\"}}", "WEB!"),
-            ("{{join .List \",\"}} {{len .List}} {{index .List 1}} {{index .Map \"k\"}}", "a,b 2 b v"),
+            (
+                "{{join .List \",\"}} {{len .List}} {{index .List 1}} {{index .Map \"k\"}}",
+                "a,b 2 b v",
+            ),
             ("{{range .List}}<{{.}}>{{end}}", "<a><b>"),
             ("{{range $i, $e := .List}}{{$i}}={{$e}} {{end}}", "0=a 1=b "),
             ("{{range $k, $v := .Map}}{{$k}}:{{$v}};{{end}}", "k:v;x:1;"),
             ("{{range .Empty}}x{{else}}none{{end}}", "none"),
-            ("{{if .Ok}}y{{else}}n{{end}}{{if not .Ok}}y{{else if eq .N 3}}three{{end}}", "ythree"),
-            ("{{with .Deep}}{{.A.B}}{{$.Name}}{{end}}{{with .Nil}}x{{end}}", "cweb"),
+            (
+                "{{if .Ok}}y{{else}}n{{end}}{{if not .Ok}}y{{else if eq .N 3}}three{{end}}",
+                "ythree",
+            ),
+            (
+                "{{with .Deep}}{{.A.B}}{{$.Name}}{{end}}{{with .Nil}}x{{end}}",
+                "cweb",
+            ),
             ("{{$x := .Name}}{{$x}}{{$x = .ID}}{{$x}}", "webabc"),
             ("a {{- .Name -}} b{{/* no */}}", "awebb"),
-            ("{{printf \"%-5s|%03d|%q|%.1f|%%|%v\" .Name .N .Name .Size .List}}", "web  |003|\"web\"|1.5|%|[a b]"),
+            (
+                "{{printf \"%-5s|%03d|%q|%.1f|%%|%v\" .Name .N .Name .Size .List}}",
+                "web  |003|\"web\"|1.5|%|[a b]",
+            ),
             ("{{println .Name}}{{print 1 2 \"x\"}}", "web\n1 2x"),
-            ("{{and .Ok .Name}} {{or .Nil .Name}} {{eq .Name \"a\" \"web\"}} {{lt .N 4}} {{ge .N 4}}", "web web true true false"),
-            ("{{split \"a:b\" \":\"}} {{title \"abc\"}} {{truncate .Name 2}} {{pad .Name 1 2}}|", "[a b] Abc we  web  |"),
+            (
+                "{{and .Ok .Name}} {{or .Nil .Name}} {{eq .Name \"a\" \"web\"}} {{lt .N 4}} {{ge .N 4}}",
+                "web web true true false",
+            ),
+            (
+                "{{split \"a:b\" \":\"}} {{title \"abc\"}} {{truncate .Name 2}} {{pad .Name 1 2}}|",
+                "[a b] Abc we  web  |",
+            ),
             ("{{(index .Map \"x\")}}{{(.Deep).A.B}}", "1c"),
-            ("{{`raw \"x\"`}}{{\"tab\\t\"}}{{true}}", "raw \"x\"tab\ttrue"),
+            (
+                "{{`raw \"x\"`}}{{\"tab\\t\"}}{{true}}",
+                "raw \"x\"tab\ttrue",
+            ),
             ("{{slice .Name 1 2}} {{.Name | len}}", "e 3"),
         ] {
             assert_eq!(render(template).as_deref(), Ok(text), "{template}");
@@ -136,7 +161,10 @@ mod tests {
         let error = strict
             .render(&json!({"Name": 1, "ID": 2}), Missing::IsAnError)
             .expect_err("no such field");
-        assert_eq!(error.to_string(), "template error: no field \"Nme\"; there are .ID .Name");
+        assert_eq!(
+            error.to_string(),
+            "template error: no field \"Nme\"; there are .ID .Name"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A value as `{{.}}` prints it.
-pub(crate) fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::Null => "<no value>".to_owned(),
         Value::String(text) => text.clone(),

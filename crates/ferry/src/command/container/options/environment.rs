@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Explain, Failure};
 
 /// Variables of the files, then of the flags, as the API takes them: `NAME=value`, or `NAME` to unset.
-pub(crate) fn read_environment(files: &[PathBuf], flags: &[String]) -> Result<Vec<String>, Failure> {
+pub(crate) fn read_environment(
+    files: &[PathBuf],
+    flags: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut variables = Vec::new();
     for file in files {
-        let bytes = std::fs::read(file).explain(|| format!("cannot read the environment file {}", file.display()))?;
+        let bytes = std::fs::read(file)
+            .explain(|| format!("cannot read the environment file {}", file.display()))?;
         variables.extend(parse_file(file, &bytes, lookup)?);
     }
     for flag in flags {
@@ -18,7 +22,7 @@ pub(crate) fn read_environment(files: &[PathBuf], flags: &[String]) -> Result<Ve
 }
 
 /// Adds variables that none of `variables` sets.
-pub(crate) fn set_variables(variables: &mut Vec<String>, defaults: Vec<(String, String)>) {
+pub(super) fn set_variables(variables: &mut Vec<String>, defaults: Vec<(String, String)>) {
     for (name, value) in defaults {
         if !variables.iter().any(|known| name_of(known) == name) {
             variables.push(format!("{name}={value}"));
@@ -36,7 +40,9 @@ fn lookup(name: &str) -> Option<String> {
 
 fn from_flag(flag: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
     if flag.is_empty() || flag.starts_with('=') {
-        return Err(Failure::new(format!("invalid environment variable: {flag:?}")));
+        return Err(Failure::new(format!(
+            "invalid environment variable: {flag:?}"
+        )));
     }
     if flag.contains('=') {
         return Ok(flag.to_owned());
@@ -48,7 +54,11 @@ fn from_flag(flag: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Stri
     })
 }
 
-fn parse_file(path: &Path, bytes: &[u8], lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, Failure> {
+fn parse_file(
+    path: &Path,
+    bytes: &[u8],
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, Failure> {
     let invalid = |line: usize, why: &str| {
         Failure::new(format!(
             "invalid environment file {}: line {line}: {why}",
@@ -68,7 +78,10 @@ fn parse_file(path: &Path, bytes: &[u8], lookup: impl Fn(&str) -> Option<String>
             return Err(invalid(at + 1, "no variable name before ="));
         }
         if name.contains(char::is_whitespace) {
-            return Err(invalid(at + 1, &format!("the variable {name:?} contains a blank")));
+            return Err(invalid(
+                at + 1,
+                &format!("the variable {name:?} contains a blank"),
+            ));
         }
         if line.contains('=') {
             variables.push(line.to_owned());
@@ -90,10 +103,14 @@ mod tests {
     #[test]
     fn files_are_read_as_docker_reads_them() {
         let read = |text: &[u8]| parse_file(Path::new("f"), text, here);
-        let variables = read(b"\xef\xbb\xbf# note\n\nA=1\r\n  B=x y # z\nHERE\nGONE\nC=\n").expect("a file");
+        let variables =
+            read(b"\xef\xbb\xbf# note\n\nA=1\r\n  B=x y # z\nHERE\nGONE\nC=\n").expect("a file");
         assert_eq!(variables, ["A=1", "B=x y # z", "HERE=set", "C="]);
         for (text, part) in [
-            (&b"A B=1"[..], "line 1: the variable \"A B\" contains a blank"),
+            (
+                &b"A B=1"[..],
+                "line 1: the variable \"A B\" contains a blank",
+            ),
             (b"X=1\n=2", "line 2: no variable name"),
             (b"\xff", "not UTF-8"),
         ] {
@@ -104,7 +121,12 @@ mod tests {
 
     #[test]
     fn a_flag_without_a_value_takes_it_from_here() {
-        for (flag, variable) in [("A=1", Some("A=1")), ("HERE", Some("HERE=set")), ("GONE", Some("GONE")), ("=x", None)] {
+        for (flag, variable) in [
+            ("A=1", Some("A=1")),
+            ("HERE", Some("HERE=set")),
+            ("GONE", Some("GONE")),
+            ("=x", None),
+        ] {
             assert_eq!(from_flag(flag, here).ok().as_deref(), variable);
         }
     }

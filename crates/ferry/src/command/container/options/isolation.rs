@@ -70,7 +70,12 @@ impl Isolation {
                 .map(read_security)
                 .collect::<Result<_, _>>()?,
         );
-        host.devices = some(self.device.iter().map(|text| read_device(text)).collect::<Result<_, _>>()?);
+        host.devices = some(
+            self.device
+                .iter()
+                .map(|text| read_device(text))
+                .collect::<Result<_, _>>()?,
+        );
         host.device_cgroup_rules = some(self.device_cgroup_rule);
         host.group_add = some(self.group_add);
         host.pid_mode = self.pid;
@@ -97,9 +102,10 @@ fn read_security(option: String) -> Result<String, Failure> {
     if key != "seccomp" || matches!(value, "unconfined" | "builtin") {
         return Ok(option);
     }
-    let text = std::fs::read_to_string(value).explain(|| format!("cannot read the seccomp profile {value}"))?;
-    let profile: serde_json::Value =
-        serde_json::from_str(&text).explain(|| format!("the seccomp profile {value} is not JSON"))?;
+    let text = std::fs::read_to_string(value)
+        .explain(|| format!("cannot read the seccomp profile {value}"))?;
+    let profile: serde_json::Value = serde_json::from_str(&text)
+        .explain(|| format!("the seccomp profile {value} is not JSON"))?;
     Ok(format!("seccomp={profile}"))
 }
 
@@ -135,7 +141,14 @@ mod tests {
     fn devices_are_read() {
         let shown = |text| {
             let device = read_device(text).ok()?;
-            Some([device.path_on_host?, device.path_in_container?, device.cgroup_permissions?].join(" "))
+            Some(
+                [
+                    device.path_on_host?,
+                    device.path_in_container?,
+                    device.cgroup_permissions?,
+                ]
+                .join(" "),
+            )
         };
         for (text, device) in [
             ("/dev/a", Some("/dev/a /dev/a rwm")),

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use clap::Args;
 
-pub(crate) use environment::{read_environment, set_variables};
+pub(crate) use environment::read_environment;
 pub(crate) use lifecycle::PullPolicy;
 
 use crate::failure::Failure;
@@ -114,7 +114,11 @@ impl ContainerOptions {
         self.health.apply(&mut body)?;
         let wanted = self.lifecycle.apply(&mut host)?;
         body.host_config = Some(host);
-        Ok(Wanted { body, image, ..wanted })
+        Ok(Wanted {
+            body,
+            image,
+            ..wanted
+        })
     }
 }
 
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn flags_become_the_api_s_fields() {
         let body = json(
-            "run -it --rm -e A=b -w /w -u 1:2 -v /a:/b:ro -v /anon --network none -h box --read-only \
+            "run -it -e A=b -w /w -u 1:2 -v /a:/b:ro -v /anon --network none -h box --read-only \
              --cap-add SYS_TIME --entrypoint sh -l k=v -p 80:8080 --memory 64m --cpus 1.5 --init \
              --restart on-failure:3 --ulimit nofile=1:2 busybox -c true",
         );
@@ -178,8 +182,12 @@ mod tests {
         assert_eq!(host["CapAdd"], serde_json::json!(["SYS_TIME"]));
         assert_eq!(host["Memory"], 64 << 20);
         assert_eq!(host["NanoCpus"], 1_500_000_000_u64);
-        assert_eq!(host["AutoRemove"], true);
-        assert_eq!(host["Ulimits"], serde_json::json!([{"Name": "nofile", "Soft": 1, "Hard": 2}]));
+        assert_eq!(host["AutoRemove"], false);
+        assert_eq!(json("run --rm busybox")["HostConfig"]["AutoRemove"], true);
+        assert_eq!(
+            host["Ulimits"],
+            serde_json::json!([{"Name": "nofile", "Soft": 1, "Hard": 2}])
+        );
         assert_eq!(host["PortBindings"]["8080/tcp"][0]["HostPort"], "80");
     }
 

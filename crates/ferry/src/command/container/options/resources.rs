@@ -78,7 +78,8 @@ impl Resources {
         host.nano_cpus = match &self.cpus {
             None => None,
             Some(text) => Some(nano_cpus(text).ok_or_else(|| {
-                Failure::new(format!("invalid number of CPUs: {text:?}")).hint("write a number such as 1.5")
+                Failure::new(format!("invalid number of CPUs: {text:?}"))
+                    .hint("write a number such as 1.5")
             })?),
         };
         host.cpu_shares = self.cpu_shares;
@@ -88,7 +89,12 @@ impl Resources {
         host.cpuset_mems = self.cpuset_mems;
         host.pids_limit = self.pids_limit;
         host.blkio_weight = self.blkio_weight;
-        host.ulimits = some(self.ulimit.iter().map(|text| read_ulimit(text)).collect::<Result<_, _>>()?);
+        host.ulimits = some(
+            self.ulimit
+                .iter()
+                .map(|text| read_ulimit(text))
+                .collect::<Result<_, _>>()?,
+        );
         host.cgroup_parent = self.cgroup_parent;
         Ok(())
     }
@@ -100,13 +106,19 @@ fn nano_cpus(text: &str) -> Option<i64> {
     if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let whole: u32 = if whole.is_empty() && !fraction.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: u32 = if whole.is_empty() && !fraction.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let fraction: i64 = format!("{fraction:0<9}").parse().ok()?;
     Some(i64::from(whole) * 1_000_000_000 + fraction)
 }
 
 fn read_ulimit(text: &str) -> Result<ResourcesUlimits, Failure> {
-    let invalid = || Failure::new(format!("invalid ulimit {text:?}")).hint("write NAME=SOFT or NAME=SOFT:HARD");
+    let invalid = || {
+        Failure::new(format!("invalid ulimit {text:?}")).hint("write NAME=SOFT or NAME=SOFT:HARD")
+    };
     let (name, limits) = text.split_once('=').ok_or_else(invalid)?;
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     let (soft, hard): (i64, i64) = (
