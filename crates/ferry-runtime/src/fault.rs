@@ -272,6 +272,11 @@ pub enum Warning {
         /// The hard limit that the process has.
         given: u64,
     },
+    /// A limit that this host cannot put in force.
+    LimitIgnored {
+        /// Which and why, in [`crate::cgroup::Ignored`]'s words.
+        what: String,
+    },
 }
 
 impl StartError {

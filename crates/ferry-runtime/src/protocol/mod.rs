@@ -12,4 +12,6 @@ mod frame;
 mod message;
 
 pub(crate) use frame::{Frame, receive, send, try_receive, try_send};
-pub(crate) use message::{Answer, Call, EmulatorChoice, Event, Refusal, Request, VERSION};
+pub(crate) use message::{
+    Answer, Call, Container, EmulatorChoice, Event, Refusal, Request, RequestRef, VERSION,
+};
