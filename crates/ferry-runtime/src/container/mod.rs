@@ -1,0 +1,4 @@
+//! The container's first process, from its birth to its program.
+
+mod program;
+mod user;
