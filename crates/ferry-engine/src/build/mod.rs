@@ -2,5 +2,11 @@
 
 pub mod context;
 mod error;
+mod images;
+mod run;
+mod runner;
+mod step_output;
+mod transfer;
 
 pub use error::Error;
+pub use run::BuildOrder;
