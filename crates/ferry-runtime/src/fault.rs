@@ -149,10 +149,10 @@ pub enum Fault {
         errno: Errno,
     },
     /// A kernel parameter that is malformed, or would change more than the container.
-    #[error("sysctl {name:?} is not in a separate kernel namespace of the container")]
+    #[error("{reason}")]
     SysctlNotAllowed {
-        /// Its name as given.
-        name: String,
+        /// In [`crate::profile::SysctlError`]'s words.
+        reason: String,
     },
     /// The user or a group cannot be resolved.
     #[error(transparent)]

@@ -16,9 +16,9 @@ use rustix::{
 use super::{
     NamespacePlan, ProcessPlan,
     process::{Console, tell},
-    sysctl::{self, Sysctl},
+    sysctl,
 };
-use crate::{Fault, cgroup::Cgroup, emulation, protocol::Event, rootfs::Plan};
+use crate::{Fault, cgroup::Cgroup, emulation, profile::Sysctl, protocol::Event, rootfs::Plan};
 
 /// A container to be, as its first process finds it.
 #[derive(Debug)]
@@ -166,12 +166,10 @@ pub(super) fn set_oom_score(asked: Option<i32>) -> Result<(), Fault> {
         Mode::empty(),
     )
     .map_err(fault)?;
-    match (
-        write(&file, asked.unwrap_or(0).to_string().as_bytes()),
-        asked,
-    ) {
-        (Err(errno), Some(_)) => Err(fault(errno)),
+    let score = asked.unwrap_or(0);
+    match write(&file, score.to_string().as_bytes()) {
         // Where the engine itself is above 0 and may not lower it, its containers are there too.
+        Err(errno) if score != 0 => Err(fault(errno)),
         _ => Ok(()),
     }
 }

@@ -11,7 +11,9 @@ use std::{
 
 use ferry_sys::process::Command;
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    io::fcntl_dupfd_cloexec,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
     process::{Pid, WaitOptions, waitpid},
 };
@@ -133,9 +135,7 @@ impl Zygote {
                 });
             }
         };
-        let connection = self.order(&call, &descriptors)?;
-        drop(emulation);
-        Monitor::created(connection)
+        self.make(&call, &descriptors)
     }
 
     /// Makes a process in a running container, up to the point where it waits.
@@ -147,8 +147,16 @@ impl Zygote {
             exec: Box::new(exec.clone()),
             container,
         };
-        let connection = self.order(&call, &[process.as_fd()])?;
-        Monitor::created(connection)
+        self.make(&call, &[process.as_fd()])
+    }
+
+    /// Orders a monitor, once more if the zygote died with the order.
+    fn make(&self, call: &Call, descriptors: &[BorrowedFd<'_>]) -> Result<Monitor, Error> {
+        let attempt = || self.order(call, descriptors).and_then(Monitor::created);
+        match attempt() {
+            Err(Error::MonitorDied) if lock(&self.process).is_dead() => attempt(),
+            outcome => outcome,
+        }
     }
 
     /// Has a monitor forked and gives it its order; the answer comes on the returned connection.
@@ -201,6 +209,16 @@ impl Process {
         start().map_err(|source| Error::SpawnZygote { source })
     }
 
+    /// Whether its end of the socket is closed. What it had not taken is lost by then.
+    fn is_dead(&self) -> bool {
+        let mut set = [PollFd::new(&self.socket, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut set, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     fn take(&self, connection: &OwnedFd) -> io::Result<()> {
         protocol::send(self.socket.as_fd(), b"fork", &[connection.as_fd()])
     }
@@ -240,5 +258,6 @@ fn seal(program: &std::path::Path) -> io::Result<OwnedFd> {
     io::copy(&mut File::open(program)?, &mut memfd)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&memfd, seals)?;
-    Ok(memfd.into())
+    // Its number must still mean the program once the socket has its own in the new process.
+    Ok(fcntl_dupfd_cloexec(&memfd, SOCKET + 1)?)
 }

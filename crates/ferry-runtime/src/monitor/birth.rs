@@ -101,7 +101,7 @@ pub(super) fn launch(
     };
     let plan = ContainerPlan {
         proof: inheritance.proof,
-        sysctls: parse_sysctls(&launch.spec, &namespaces)?,
+        sysctls: parse_sysctls(&launch.spec)?,
         born_in_cgroup: born_into.is_some(),
         hostname: launch.spec.hostname().clone(),
         domainname: launch.spec.domainname().clone(),
