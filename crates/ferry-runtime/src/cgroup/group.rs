@@ -73,10 +73,15 @@ impl Cgroup {
         if self.parent.layout().version() == Version::V1 {
             return Ok(None);
         }
+        self.unified_directory()
+    }
+
+    /// The group's directory in the version 2 hierarchy, alone or of a hybrid.
+    pub(super) fn unified_directory(&self) -> Result<Option<OwnedFd>, Error> {
         let Some(place) = self.unified() else {
             return Ok(None);
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::openat(place.parent, self.name.as_str(), flags, Mode::empty())
             .map(Some)
             .map_err(|errno| file::failed("open", &self.file_path(place, ""), errno))

@@ -265,3 +265,48 @@ fn an_oom_kill_is_counted() {
     assert!(!status.success());
     assert_eq!(fixture.group.oom_kills().unwrap(), 1);
 }
+
+#[test]
+fn device_rules_hold_on_version_1() {
+    let Some(mut fixture) = Fixture::new("devices") else {
+        return;
+    };
+    if fixture.group.place_of(Controller::Devices).is_none() {
+        eprintln!("skipped: needs the devices controller of version 1");
+        return;
+    }
+    fixture.group.set_devices(crate::profile::RULES).unwrap();
+    assert_devices_are_filtered(&mut fixture);
+    fixture
+        .group
+        .set_devices(crate::profile::PRIVILEGED_RULES)
+        .unwrap();
+}
+
+#[test]
+fn device_rules_hold_on_version_2() {
+    let Some(mut fixture) = Fixture::new("bpf") else {
+        return;
+    };
+    let Some(directory) = fixture.group.unified_directory().unwrap() else {
+        eprintln!("skipped: needs a version 2 hierarchy");
+        return;
+    };
+    match crate::device::enforce(&directory, crate::profile::PRIVILEGED_RULES) {
+        Err(error @ crate::device::Error::Load { .. }) => {
+            eprintln!("skipped: needs eBPF for device rules: {error}");
+            return;
+        }
+        result => result.unwrap(),
+    }
+    // In place of the first, which would let everything pass.
+    crate::device::enforce(&directory, crate::profile::RULES).unwrap();
+    assert_devices_are_filtered(&mut fixture);
+}
+
+/// /dev/zero may be read, memory may not; neither version has a say in what is no device.
+fn assert_devices_are_filtered(fixture: &mut Fixture) {
+    let script = "head -c1 /dev/zero >/dev/null || exit 1; head -c1 /dev/kmsg && exit 2; head -c1 /etc/passwd || exit 3";
+    fixture.spawn(script);
+    assert_eq!(fixture.children[0].wait().unwrap().code(), Some(0));
+}
