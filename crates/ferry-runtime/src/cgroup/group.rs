@@ -67,17 +67,9 @@ impl Cgroup {
         self.each_place(|place| self.write(place, "cgroup.procs", &pid))
     }
 
-    /// A descriptor for `CLONE_INTO_CGROUP`, where the host has version 2 alone; there no
-    /// [`Self::join_self`] is needed. `clone3(2)`.
+    /// The group's directory for `CLONE_INTO_CGROUP` on a version 2 host, `None` on version 1: a
+    /// process born there needs no [`Self::join_self`]. `clone3(2)`.
     pub fn clone_into_fd(&self) -> Result<Option<OwnedFd>, Error> {
-        if self.parent.layout().version() == Version::V1 {
-            return Ok(None);
-        }
-        self.unified_directory()
-    }
-
-    /// The group's directory in the version 2 hierarchy, alone or of a hybrid.
-    pub(super) fn unified_directory(&self) -> Result<Option<OwnedFd>, Error> {
         let Some(place) = self.unified() else {
             return Ok(None);
         };
@@ -158,7 +150,7 @@ impl Cgroup {
             .map(|index| self.place(index))
     }
 
-    /// The group in the version 2 hierarchy, alone or of a hybrid.
+    /// The group in the version 2 hierarchy.
     pub(super) fn unified(&self) -> Option<Place<'_>> {
         self.parent
             .layout()

@@ -139,7 +139,7 @@ impl Cgroup {
     pub fn set_devices(&self, rules: &[device::Rule]) -> Result<(), Error> {
         match self.place_of(Controller::Devices) {
             Some(place) => self.write_device_rules(place, rules),
-            None => match self.unified_directory()? {
+            None => match self.clone_into_fd()? {
                 Some(directory) => Ok(device::enforce(&directory, rules)?),
                 None => Err(Error::NoController {
                     field: "devices",
