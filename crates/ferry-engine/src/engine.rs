@@ -13,11 +13,13 @@ use ferry_runtime::profile::{CgroupVersion, UserNamespace};
 use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
 use ferry_store::Store;
 
+use crate::build::context::Contexts;
 use crate::container::{self, Confinement, Table};
 use crate::error::Error;
 use crate::event::Events;
+use crate::image::Naming;
 use crate::network::Networks;
-use crate::{Instance, folder};
+use crate::{Instance, build, folder, image};
 
 /// How an engine is opened.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct EngineOptions {
     pub instance: Instance,
     /// Where emulators are looked for, besides the usual places.
     pub emulator_dirs: Vec<PathBuf>,
+    /// How registries are spoken to.
+    pub registry: ferry_registry::Config,
 }
 
 /// A handle on the engine; clones are the same engine.
@@ -44,6 +48,9 @@ pub struct Parts {
     pub(crate) zygote: Zygote,
     pub(crate) containers: Table,
     pub(crate) networks: Networks,
+    pub(crate) registry: ferry_registry::Client,
+    pub(crate) naming: Naming,
+    pub(crate) contexts: Contexts,
     /// The cgroup below which containers get theirs.
     pub(crate) cgroups: cgroup::Parent,
     host: Host,
@@ -91,6 +98,9 @@ impl Engine {
             zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
             containers: Table::default(),
             networks: Networks::new(instance.clone()),
+            registry: ferry_registry::Client::new(options.registry).map_err(image::Error::from)?,
+            naming: Naming::default(),
+            contexts: Contexts::open(&instance.data_root.join("build/contexts")).map_err(build::Error::from)?,
             host: Host::look(),
             emulator_dirs: options.emulator_dirs,
             emulators: OnceLock::new(),
