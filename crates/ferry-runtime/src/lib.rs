@@ -1,1 +1,36 @@
-//! ferry-runtime
+//! Turns a runtime spec and a root into a process and watches it.
+//!
+//! The engine holds one [`Zygote`]; each [`Zygote::launch`] makes a monitor process, which makes the
+//! container, lives as long as it and is spoken to through a [`Monitor`] handle. Monitors survive the
+//! engine and the zygote; [`Monitor::connect`] finds them again.
+
+pub mod capability;
+pub mod cgroup;
+pub mod device;
+pub mod emulation;
+pub mod profile;
+pub mod seccomp;
+pub mod zygote;
+
+mod container;
+mod error;
+mod exit;
+mod fault;
+mod handle;
+mod launch;
+mod log;
+mod monitor;
+mod protocol;
+mod rootfs;
+mod signal;
+mod state;
+mod stdio;
+
+pub use error::Error;
+pub use exit::{Exit, ReadExitError};
+pub use fault::{Errno, Fault, StartError, UserFault, Warning};
+pub use handle::{AttachOptions, Monitor, Remains, Zygote, ZygoteOptions};
+pub use launch::{Durability, Exec, Launch, Overlay, Root};
+pub use signal::{NoSuchSignal, Signal};
+pub use state::{Phase, State};
+pub use stdio::{Log, Stdin, Stdio, WindowSize};

@@ -1,0 +1,30 @@
+//! What a monitor says about its process.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::Exit;
+
+/// A monitor's process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Its id in the host's pid namespace.
+    pub pid: i32,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// How far a monitor's process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Namespaces and root exist, the process waits for [`crate::Monitor::start`].
+    Created,
+    /// It executes its program.
+    Running {
+        /// Since when.
+        #[serde(with = "time::serde::rfc3339")]
+        started_at: OffsetDateTime,
+    },
+    /// It ended; its output is being drained or was.
+    Exited(Exit),
+}
