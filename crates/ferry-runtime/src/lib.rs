@@ -12,18 +12,23 @@ pub mod profile;
 pub mod seccomp;
 pub mod zygote;
 
+mod container;
 mod error;
 mod exit;
 mod fault;
 mod handle;
 mod launch;
+mod log;
+mod monitor;
+mod protocol;
+mod rootfs;
 mod signal;
 mod state;
 mod stdio;
 
 pub use error::Error;
 pub use exit::{Exit, ReadExitError};
-pub use fault::{Errno, Fault, ForeignMachine, StartError, Warning};
+pub use fault::{Errno, Fault, StartError, UserFault, Warning};
 pub use handle::{AttachOptions, Monitor, Remains, Zygote, ZygoteOptions};
 pub use launch::{Durability, Exec, Launch, Overlay, Root};
 pub use signal::{NoSuchSignal, Signal};

@@ -126,6 +126,20 @@ pub fn clone(_proof: SingleThreaded, options: &CloneOptions<'_>) -> io::Result<F
     }
 }
 
+/// Leaves namespaces for new ones; the proof makes it the whole process that leaves. A new pid
+/// namespace is that of future children only. Source: unshare(2).
+pub fn unshare(_proof: SingleThreaded, namespaces: Namespaces) -> io::Result<()> {
+    // All CLONE_NEW* bits are below bit 31.
+    let flags = i32::try_from(namespaces.0).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: only CLONE_NEW* bits can be in `flags`, none of which affects memory or descriptors.
+    let result = unsafe { libc::unshare(flags) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Ends the process at once: no destructor, no buffer, no handler runs. Source: _exit(2).

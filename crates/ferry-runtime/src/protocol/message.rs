@@ -1,0 +1,143 @@
+//! What is said: requests of the engine, answers of monitors, events of first processes.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{
+    AttachOptions, Exec, Fault, Launch, Signal, StartError, State, Warning, WindowSize, cgroup,
+    emulation::{Emulators, Entry, Support},
+};
+
+/// The version that this release speaks.
+pub(crate) const VERSION: u32 = 1;
+
+/// From the engine to a monitor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// What the monitor must understand at least.
+    pub(crate) version: u32,
+    pub(crate) call: Call,
+}
+
+/// As [`Request`], borrowed.
+#[derive(Debug, Serialize)]
+pub(crate) struct RequestRef<'a> {
+    pub(crate) version: u32,
+    pub(crate) call: &'a Call,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Call {
+    /// The first request to a fresh monitor. Descriptors: for an emulated container the user
+    /// namespace and the binfmt_misc mount.
+    Launch(Box<Launch>),
+    /// The first request to a fresh monitor of an exec. Descriptor: the container's process.
+    Exec {
+        exec: Box<Exec>,
+        container: Container,
+    },
+    /// The first request to a fresh process that becomes no monitor: make the namespace for
+    /// emulators. Answered with [`Answer::Done`] and its two descriptors.
+    PrepareEmulation {
+        emulators: Vec<EmulatorChoice>,
+    },
+    State,
+    /// Answered with a descriptor.
+    NetworkNamespace,
+    /// Answered with a descriptor.
+    Pidfd,
+    /// What an exec needs to know; answered with [`Answer::Container`] and the process' descriptor.
+    Container,
+    Start,
+    Signal(Signal),
+    Resize(WindowSize),
+    /// Answered with a descriptor.
+    Attach(AttachOptions),
+    /// Answered with a descriptor.
+    Watch,
+}
+
+/// A running container as an exec sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Container {
+    pub(crate) cgroup: cgroup::ChildName,
+    /// Whether it lives in a user namespace other than the engine's.
+    pub(crate) user_namespace: bool,
+}
+
+/// One emulator to register.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EmulatorChoice {
+    pub(crate) architecture: String,
+    pub(crate) path: PathBuf,
+}
+
+impl EmulatorChoice {
+    /// The emulator of each CPU that needs one and has one.
+    pub(crate) fn all(emulators: &Emulators) -> Vec<EmulatorChoice> {
+        let choice = |entry: &Entry| match &entry.support {
+            Support::Emulated(emulator) => Some(EmulatorChoice {
+                architecture: entry.cpu.architecture.to_owned(),
+                path: emulator.path.clone(),
+            }),
+            _ => None,
+        };
+        emulators.iter().filter_map(choice).collect()
+    }
+}
+
+/// From a monitor to the engine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Created {
+        pid: i32,
+        warnings: Vec<Warning>,
+    },
+    Started {
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+    },
+    State(State),
+    Container(Container),
+    /// Done; what was asked for is among the descriptors.
+    Done,
+    Refused(Refusal),
+}
+
+/// Why a request was not fulfilled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Refusal {
+    Launch(Fault),
+    Start(StartError),
+    NotRunning,
+    AlreadyStarted,
+    NoTerminal,
+    TooManyClients,
+    /// The call or the version is not known to this monitor, which speaks this version.
+    Unknown {
+        version: u32,
+    },
+    System {
+        call: String,
+        errno: crate::Errno,
+    },
+}
+
+/// From a container's first process to its monitor. After [`Event::Ready`] the process waits for one
+/// frame, whatever is in it, and then executes its program; the socket closes by that.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Event {
+    /// The process that was cloned has made the real one, with this id, and ends.
+    Forked { pid: i32 },
+    /// It is ready to execute. Descriptor: the terminal's controlling side, if there is one.
+    Ready,
+    /// Making it failed.
+    Failed(Fault),
+    /// It could not execute its program.
+    NotStarted(StartError),
+}

@@ -1,0 +1,44 @@
+//! Making a detached mount the root of the calling process' mount namespace.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    io::Errno,
+    mount::{
+        MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount,
+    },
+    process::{chdir, chroot, fchdir, pivot_root},
+};
+
+use crate::Fault;
+
+/// Enters the root; nothing of the host's tree is left in the namespace afterwards.
+///
+/// The caller is alone in a mount namespace of its own.
+pub(super) fn enter(root: BorrowedFd<'_>) -> Result<(), Fault> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).map_err(Fault::root("make / private"))?;
+    let old = openat(
+        CWD,
+        "/",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(Fault::root("open the host's /"))?;
+    // On top of the host's root: a place that always exists and that nobody sees.
+    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(Fault::root("attach"))?;
+    fchdir(root).map_err(Fault::root("enter"))?;
+    // The old root lands on top of the new one, where it is unmounted. Source: pivot_root(2).
+    match pivot_root(".", ".") {
+        Ok(()) => {
+            fchdir(&old).map_err(Fault::root("step back"))?;
+            unmount(".", UnmountFlags::DETACH).map_err(Fault::root("leave the host's tree"))?;
+        }
+        // The host runs from its initramfs, which can be covered and not be replaced.
+        Err(Errno::INVAL) => chroot(".").map_err(Fault::root("chroot"))?,
+        Err(errno) => return Err(Fault::root("pivot_root")(errno)),
+    }
+    chdir("/").map_err(Fault::root("chdir /"))
+}

@@ -1,0 +1,21 @@
+//! The container's root file system: planned on the host's side, put together inside.
+//!
+//! The monitor, with the host's rights and paths, opens everything that comes from the host as
+//! detached mounts ([`Plan::make`]). The container's first process adds the file systems that
+//! belong to its namespaces ([`Plan::mount_fresh`]), enters the root ([`Plan::enter`]) and only then
+//! attaches everything, so that no path of the container is ever looked up outside its root
+//! ([`Plan::furnish`]).
+
+mod attach;
+mod cgroup_tree;
+mod cover;
+mod device;
+mod enter;
+mod options;
+mod path;
+mod plan;
+mod root;
+
+pub(crate) use attach::attach_console;
+pub(crate) use path::{Shape, open_or_create};
+pub(crate) use plan::{Ownership, Plan};

@@ -1,0 +1,363 @@
+//! Everything that a root will consist of, opened on the host's side.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use ferry_sys::mount::{Attributes, Propagation, Reach, set_attributes};
+use oci_spec::runtime::{Mount, Spec};
+use rustix::{
+    fs::{CWD, FileType, fstat},
+    io::Errno,
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create,
+        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, open_tree,
+    },
+};
+
+use super::{
+    cgroup_tree::{self, CgroupTree},
+    cover::Covers,
+    device::{self, Node},
+    enter::enter,
+    options::{Options, root_propagation},
+    path::Shape,
+    root::{self, Access},
+};
+use crate::{
+    Fault, Root,
+    cgroup::{Cgroup, Version},
+};
+
+/// A root and everything in it, as far as it comes from the host.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(super) root: OwnedFd,
+    pub(super) access: Access,
+    pub(super) propagation: Option<(Propagation, Reach)>,
+    pub(super) mounts: Vec<Planned>,
+    /// Nodes elsewhere than in a /dev of the container's own.
+    pub(super) nodes: Vec<Node>,
+    pub(super) covers: Option<Covers>,
+    pub(super) masked: Vec<PathBuf>,
+    pub(super) read_only: Vec<PathBuf>,
+}
+
+/// One mount.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) destination: PathBuf,
+    pub(super) source: Source,
+}
+
+/// What will be mounted.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// It is mounted already, without a place.
+    Detached {
+        mount: OwnedFd,
+        shape: Shape,
+        of: Of,
+    },
+    /// A file system that belongs to the container's namespaces.
+    Fresh {
+        kind: String,
+        name: String,
+        options: Options,
+        host: Option<OwnedFd>,
+    },
+    /// The version 1 hierarchies.
+    Cgroups(CgroupTree),
+}
+
+/// What a detached mount is of, where that decides whether it may be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Proc,
+    Other,
+}
+
+/// Whether the container will be in a user namespace that does not own all its other namespaces,
+/// so that the kernel may refuse it file systems of those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    OwnsAll,
+    OwnsSome,
+}
+
+impl Plan {
+    /// Opens all that comes from the host: root, bind mounts, temporary file systems, /dev, cgroups.
+    pub(crate) fn make(
+        spec: &Spec,
+        root: &Root,
+        cgroup: &Cgroup,
+        ownership: Ownership,
+    ) -> Result<Plan, Fault> {
+        let (root, access) = root::open(root)?;
+        let linux = spec.linux().as_ref();
+        let strings = |list: Option<&Vec<String>>| -> Vec<PathBuf> {
+            list.into_iter().flatten().map(PathBuf::from).collect()
+        };
+        let masked = strings(linux.and_then(|linux| linux.masked_paths().as_ref()));
+        let mut nodes: Vec<Node> = linux
+            .and_then(|linux| linux.devices().as_ref())
+            .into_iter()
+            .flatten()
+            .filter_map(Node::of)
+            .collect();
+        let mut mounts = Vec::new();
+        for mount in spec.mounts().iter().flatten() {
+            let planned = Planned::make(mount, cgroup, ownership)?;
+            if let Source::Detached {
+                mount: dev,
+                of: Of::Other,
+                ..
+            } = &planned.source
+                && planned.destination == Path::new("/dev")
+                && is_temporary(mount)
+            {
+                let (inside, elsewhere): (Vec<Node>, Vec<Node>) = nodes
+                    .into_iter()
+                    .partition(|node| node.path.starts_with("/dev"));
+                device::fill(dev.as_fd(), &inside)?;
+                nodes = elsewhere;
+            }
+            mounts.push(planned);
+        }
+        let propagation = linux
+            .and_then(|linux| linux.rootfs_propagation().as_deref())
+            .filter(|word| !word.is_empty())
+            .map(|word| {
+                root_propagation(word).ok_or_else(|| Fault::Spec {
+                    member: "linux.rootfsPropagation".to_owned(),
+                    problem: format!("{word:?} is no propagation"),
+                })
+            })
+            .transpose()?;
+        Ok(Plan {
+            root,
+            access,
+            propagation,
+            mounts,
+            nodes,
+            covers: if masked.is_empty() {
+                None
+            } else {
+                Some(Covers::open()?)
+            },
+            masked,
+            read_only: strings(linux.and_then(|linux| linux.readonly_paths().as_ref())),
+        })
+    }
+
+    /// Mounts the file systems of the caller's namespaces; still in the host's tree, whose own /proc
+    /// and /sys the kernel wants to see before it gives a user namespace new ones.
+    pub(crate) fn mount_fresh(&mut self) -> Result<(), Fault> {
+        for planned in &mut self.mounts {
+            planned.mount_fresh()?;
+        }
+        Ok(())
+    }
+
+    /// Enters the root and leaves the host's tree.
+    pub(crate) fn enter(&self) -> Result<(), Fault> {
+        enter(self.root.as_fd())
+    }
+}
+
+impl Planned {
+    fn make(mount: &Mount, cgroup: &Cgroup, ownership: Ownership) -> Result<Planned, Fault> {
+        let destination = mount.destination().clone();
+        let options = Options::parse(mount.options().iter().flatten().map(String::as_str));
+        let kind = mount.typ().as_deref().unwrap_or_default();
+        let name = mount
+            .source()
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(kind));
+        let source = match kind {
+            _ if options.bind.is_some() || kind == "bind" => bind(&name, &destination, &options)?,
+            "cgroup" | "cgroup2" if cgroup.parent().layout().version() == Version::V1 => {
+                Source::Cgroups(cgroup_tree::open(cgroup, &destination, &options)?)
+            }
+            "cgroup" | "cgroup2" => fresh("cgroup2", &name, options),
+            "proc" | "sysfs" | "mqueue" | "devpts" => match ownership {
+                Ownership::OwnsAll => fresh(kind, &name, options),
+                Ownership::OwnsSome => or_hosts(kind, &name, options),
+            },
+            _ => {
+                let mount = mount_now(kind, &name.to_string_lossy(), &options, &destination)?;
+                Source::Detached {
+                    mount,
+                    shape: Shape::Folder,
+                    of: Of::Other,
+                }
+            }
+        };
+        Ok(Planned {
+            destination,
+            source,
+        })
+    }
+
+    fn mount_fresh(&mut self) -> Result<(), Fault> {
+        let Source::Fresh {
+            kind,
+            name,
+            options,
+            host,
+        } = &mut self.source
+        else {
+            return Ok(());
+        };
+        let of = if kind == "proc" { Of::Proc } else { Of::Other };
+        let mount = match (
+            mount_now(kind, name, options, &self.destination),
+            host.take(),
+        ) {
+            (Ok(mount), _) => mount,
+            (Err(Fault::Mount { errno, .. }), Some(host)) if errno == Errno::PERM.into() => host,
+            (Err(fault), _) => return Err(fault),
+        };
+        self.source = Source::Detached {
+            mount,
+            shape: Shape::Folder,
+            of,
+        };
+        Ok(())
+    }
+}
+
+fn is_temporary(mount: &Mount) -> bool {
+    mount.typ().as_deref() == Some("tmpfs")
+}
+
+fn fresh(kind: &str, name: &Path, options: Options) -> Source {
+    let name = name.to_string_lossy().into_owned();
+    Source::Fresh {
+        kind: kind.to_owned(),
+        name,
+        options,
+        host: None,
+    }
+}
+
+/// Like [`fresh`], with the host's own at hand for when the kernel refuses a new one because it
+/// belongs to a namespace that the container shares with the host.
+fn or_hosts(kind: &str, name: &Path, options: Options) -> Source {
+    let place = match kind {
+        "proc" => "/proc",
+        "sysfs" => "/sys",
+        "mqueue" => "/dev/mqueue",
+        _ => return fresh(kind, name, options),
+    };
+    let host = clone(Path::new(place), Reach::Mount).ok().filter(|tree| {
+        set_attributes(tree.as_fd(), options.own, Reach::Mount).is_ok()
+            && set_attributes(tree.as_fd(), private(), Reach::Tree).is_ok()
+    });
+    let name = name.to_string_lossy().into_owned();
+    Source::Fresh {
+        kind: kind.to_owned(),
+        name,
+        options,
+        host,
+    }
+}
+
+fn private() -> Attributes {
+    Attributes {
+        propagation: Some(Propagation::Private),
+        ..Attributes::default()
+    }
+}
+
+/// A part of the host's tree, which follows changes on the host only if asked to.
+fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
+    let reach = options.bind.unwrap_or(Reach::Mount);
+    let tree = clone(source, reach).map_err(|errno| Fault::MountSource {
+        source_path: source.to_owned(),
+        destination: destination.to_owned(),
+        errno: errno.into(),
+    })?;
+    let fault = |step: &str, errno: crate::Errno| Fault::Mount {
+        destination: destination.to_owned(),
+        step: step.to_owned(),
+        errno,
+    };
+    let (propagation, travel) = options
+        .propagation
+        .unwrap_or((Propagation::Private, Reach::Tree));
+    let changes = [
+        (
+            "propagation",
+            Attributes {
+                propagation: Some(propagation),
+                ..Attributes::default()
+            },
+            travel,
+        ),
+        ("options", options.own, Reach::Mount),
+        ("recursive options", options.tree, Reach::Tree),
+    ];
+    for (step, attributes, reach) in changes {
+        if attributes != Attributes::default() {
+            set_attributes(tree.as_fd(), attributes, reach)
+                .map_err(|error| fault(step, error.into()))?;
+        }
+    }
+    let stat = fstat(&tree).map_err(|errno| fault("look at the source", errno.into()))?;
+    let is_folder = FileType::from_raw_mode(stat.st_mode).is_dir();
+    let shape = if is_folder {
+        Shape::Folder
+    } else {
+        Shape::File
+    };
+    Ok(Source::Detached {
+        mount: tree,
+        shape,
+        of: Of::Other,
+    })
+}
+
+/// A detached copy of a mount, from a path on the host.
+pub(super) fn clone(path: &Path, reach: Reach) -> Result<OwnedFd, Errno> {
+    let recursive = match reach {
+        Reach::Mount => OpenTreeFlags::empty(),
+        Reach::Tree => OpenTreeFlags::AT_RECURSIVE,
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | recursive;
+    open_tree(CWD, path, flags)
+}
+
+/// A new file system without a place.
+pub(super) fn mount_now(
+    kind: &str,
+    name: &str,
+    options: &Options,
+    destination: &Path,
+) -> Result<OwnedFd, Fault> {
+    let fault = |step: String| {
+        move |errno: Errno| Fault::Mount {
+            destination: destination.to_owned(),
+            step,
+            errno: errno.into(),
+        }
+    };
+    let context =
+        fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fault(format!("fsopen {kind}")))?;
+    fsconfig_set_string(context.as_fd(), "source", name).map_err(fault("source".to_owned()))?;
+    for (key, value) in &options.data {
+        match value {
+            Some(value) => fsconfig_set_string(context.as_fd(), key.as_str(), value.as_str())
+                .map_err(fault(format!("option {key}={value}")))?,
+            None => fsconfig_set_flag(context.as_fd(), key.as_str())
+                .map_err(fault(format!("option {key}")))?,
+        }
+    }
+    fsconfig_create(context.as_fd()).map_err(fault(format!("create {kind}")))?;
+    // The bits of MOUNT_ATTR_* all fit; what is not set is clear.
+    let bits = u32::try_from(options.own.set | options.tree.set).unwrap_or(0);
+    let attributes = MountAttrFlags::from_bits_retain(bits);
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(fault(format!("fsmount {kind}")))
+}
