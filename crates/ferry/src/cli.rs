@@ -72,14 +72,11 @@ fn parse(arguments: &[OsString]) -> Result<Parsed, ExitStatus> {
     if let Some(row) = command::TOP.iter().find(|row| row.name == name) {
         return Ok((invocation, row, found.clone()));
     }
-    let row = command::NOUNS
-        .iter()
-        .find(|noun| noun.name == name)
-        .and_then(|noun| {
-            let (verb, found) = found.subcommand()?;
-            let row = noun.rows.iter().find(|row| row.name == verb)?;
-            Some((row, found.clone()))
-        });
+    let row = command::NOUNS.iter().find(|noun| noun.name == name).and_then(|noun| {
+        let (verb, found) = found.subcommand()?;
+        let row = noun.rows.iter().find(|row| row.name == verb)?;
+        Some((row, found.clone()))
+    });
     match row {
         Some((row, found)) => Ok((invocation, row, found)),
         None => {
@@ -159,9 +156,8 @@ pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
 
 /// The help of the bare command: which commands there are.
 fn overview() -> String {
-    let mut text = String::from(
-        "Builds, ships and runs containers for any CPU\n\nUsage: ferry [OPTIONS] COMMAND\n\nCommands:\n",
-    );
+    let mut text =
+        String::from("Builds, ships and runs containers for any CPU\n\nUsage: ferry [OPTIONS] COMMAND\n\nCommands:\n");
     for row in command::TOP.iter().filter(|row| !row.hidden) {
         text.push_str(&format!("  {:<12}{}\n", row.name, row.about));
     }
@@ -218,11 +214,7 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
 
 /// The command that was meant, as `run` or `container run`, as far as it is one.
 fn verb_of(arguments: &[OsString]) -> Option<String> {
-    let words: Vec<&str> = arguments
-        .iter()
-        .skip(1)
-        .filter_map(|word| word.to_str())
-        .collect();
+    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
     let known = |rows: &'static [Row], word: &str| {
         rows.iter()
             .find(|row| row.name == word || row.aliases.contains(&word))
@@ -253,11 +245,7 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
         _ => String::new(),
     };
     let argument = one(ContextKind::InvalidArg).unwrap_or_default();
-    let flag = argument
-        .split([' ', '='])
-        .next()
-        .unwrap_or_default()
-        .to_owned();
+    let flag = argument.split([' ', '=']).next().unwrap_or_default().to_owned();
     let value = one(ContextKind::InvalidValue).unwrap_or_default();
     let message = match error.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -277,8 +265,7 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
             several(ContextKind::ValidValue)
         ),
         ErrorKind::ValueValidation => {
-            let why =
-                std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"));
+            let why = std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"));
             format!("invalid value {value:?} for {flag}{why}")
         }
         ErrorKind::MissingSubcommand => format!("{} needs a command", verb.unwrap_or("ferry")),
@@ -314,10 +301,7 @@ mod tests {
         let error = root(Switches::Go)
             .try_get_matches_from(&words)
             .expect_err("a wrong command line");
-        assert_eq!(
-            explain(&error, verb_of(&words).as_deref()).to_string(),
-            said
-        );
+        assert_eq!(explain(&error, verb_of(&words).as_deref()).to_string(), said);
     }
 
     #[test]
@@ -336,10 +320,7 @@ mod tests {
             "ferry ps --al",
             "ferry: unknown flag: --al\nhint: did you mean --all? see `ferry ps --help`",
         );
-        check(
-            "ferry run",
-            "ferry: missing <IMAGE>...\nhint: see `ferry run --help`",
-        );
+        check("ferry run", "ferry: missing <IMAGE>...\nhint: see `ferry run --help`");
     }
 
     #[test]

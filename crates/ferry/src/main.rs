@@ -1,5 +1,6 @@
 //! The `ferry` binary: command line, engine and zygote in one file.
 
+mod build;
 mod cli;
 mod command;
 mod config;

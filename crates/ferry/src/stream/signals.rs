@@ -18,10 +18,7 @@ fn passed_on() -> [(SignalKind, &'static str); 8] {
         (SignalKind::user_defined1(), "USR1"),
         (SignalKind::user_defined2(), "USR2"),
         (SignalKind::alarm(), "ALRM"),
-        (
-            SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()),
-            "CONT",
-        ),
+        (SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()), "CONT"),
     ]
 }
 

@@ -68,3 +68,12 @@ pub(crate) fn print(text: &str) -> std::io::Result<()> {
 pub(crate) fn say(line: &str) -> Result<(), Failure> {
     print(&format!("{line}\n")).explain(|| "cannot write the result")
 }
+
+/// Size of the terminal that stderr is, if it is one.
+pub(crate) fn stderr_size() -> Option<Size> {
+    let size = tcgetwinsize(std::io::stderr()).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some(Size {
+        rows: size.ws_row,
+        columns: size.ws_col,
+    })
+}

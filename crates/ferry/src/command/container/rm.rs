@@ -43,9 +43,7 @@ impl Verb for Rm {
                     eprintln!("ferry: {error}");
                     Ok(None)
                 }
-                Err(error) => {
-                    Err(Failure::from(error).while_doing(format!("cannot remove {name}")))
-                }
+                Err(error) => Err(Failure::from(error).while_doing(format!("cannot remove {name}"))),
                 Ok(_) => Ok(None),
             }
         })
