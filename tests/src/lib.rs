@@ -1,0 +1,1 @@
+//! Tests of the whole; the tests themselves lie in `tests/tests/`.
