@@ -162,8 +162,7 @@ pub enum MountAccess {
 #[async_trait]
 pub trait Context: Send + Sync {
     /// The text of `file`, or `None` where it is missing. More than `limit_bytes` is an error.
-    async fn read(&self, file: ContextFile, limit_bytes: u64)
-    -> Result<Option<Vec<u8>>, PortError>;
+    async fn read(&self, file: ContextFile, limit_bytes: u64) -> Result<Option<Vec<u8>>, PortError>;
 
     /// Makes the files that pass `filter` available below one directory and returns its path.
     ///

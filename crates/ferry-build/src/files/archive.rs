@@ -58,7 +58,13 @@ mod tests {
         header.set_cksum();
         builder.append_data(&mut header, "a", &b"x"[..]).unwrap();
         let tar = builder.into_inner().unwrap();
-        for (bytes, expect) in [(tar.as_slice(), true), (b"", false), (&[0; 2048], false), (&[b'x'; 600], false), (&tar[..511], false)] {
+        for (bytes, expect) in [
+            (tar.as_slice(), true),
+            (b"", false),
+            (&[0; 2048], false),
+            (&[b'x'; 600], false),
+            (&tar[..511], false),
+        ] {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(bytes).unwrap();
             file.rewind().unwrap();

@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 
 use super::owner::Owner;
 use super::selection::{Content, ItemKind, Metadata, Selected, SelectedItem};
-use super::view::{Directory, View, ViewError, join, names};
+use super::view::{Attributes, Directory, View, ViewError, join, names};
 use crate::key::KeyHasher;
 use crate::mode::{ModeChange, ModeOf};
 
@@ -36,7 +36,7 @@ pub(crate) struct Laid {
     pub(crate) mode: u32,
     pub(crate) owner: Owner,
     pub(crate) mtime: i64,
-    pub(crate) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) attributes: Attributes,
     pub(crate) kind: LaidKind,
 }
 
@@ -44,11 +44,21 @@ pub(crate) struct Laid {
 #[derive(Debug, Clone)]
 pub(crate) enum LaidKind {
     Directory,
-    File { content: Content, digest: Digest },
-    Link { target: Vec<u8> },
-    Node { kind: FileType, device: (u32, u32) },
+    File {
+        content: Content,
+        digest: Digest,
+    },
+    Link {
+        target: Vec<u8>,
+    },
+    Node {
+        kind: FileType,
+        device: (u32, u32),
+    },
     /// Another name of a path before it.
-    SameAs { path: Vec<u8> },
+    SameAs {
+        path: Vec<u8>,
+    },
 }
 
 /// How sources come to stand at the destination.
@@ -137,11 +147,7 @@ impl<'a> Layout<'a> {
     }
 
     /// Puts `source` at its destination.
-    pub(crate) fn place(
-        &mut self,
-        source: &Selected,
-        placement: &Placement<'_>,
-    ) -> Result<(), LayoutFault> {
+    pub(crate) fn place(&mut self, source: &Selected, placement: &Placement<'_>) -> Result<(), LayoutFault> {
         let Some(first) = source.items.first() else {
             return Ok(());
         };
@@ -156,7 +162,14 @@ impl<'a> Layout<'a> {
             None => "",
         };
         let named_directory = placement.destination.ends_with('/');
-        self.ensure(if named_directory { destination } else { parent.as_bytes() }, created)?;
+        self.ensure(
+            if named_directory {
+                destination
+            } else {
+                parent.as_bytes()
+            },
+            created,
+        )?;
         let mut place = self.resolve(destination)?;
         let is_directory = matches!(first.kind, ItemKind::Directory);
         if is_directory {
@@ -175,16 +188,16 @@ impl<'a> Layout<'a> {
             let folder = folder.to_vec();
             self.ensure(&folder, created)?;
         }
-        let items = if is_directory { &source.items[1..] } else { &source.items[..] };
+        let items = if is_directory {
+            &source.items[1..]
+        } else {
+            &source.items[..]
+        };
         self.insert_all(&place.path, items, placement)
     }
 
     /// `--parents`: the source's own directories stand below the destination, which is a directory.
-    fn place_with_parents(
-        &mut self,
-        source: &Selected,
-        placement: &Placement<'_>,
-    ) -> Result<(), LayoutFault> {
+    fn place_with_parents(&mut self, source: &Selected, placement: &Placement<'_>) -> Result<(), LayoutFault> {
         let created = placement.owner.unwrap_or(Owner::ROOT);
         let root = self.ensure(placement.destination.as_bytes(), created)?;
         let mut folder = Vec::new();
@@ -243,7 +256,10 @@ impl<'a> Layout<'a> {
                 digest: *digest,
             },
             ItemKind::Link { target } => LaidKind::Link { target: target.clone() },
-            ItemKind::Node { kind, device } => LaidKind::Node { kind: *kind, device: *device },
+            ItemKind::Node { kind, device } => LaidKind::Node {
+                kind: *kind,
+                device: *device,
+            },
             ItemKind::SameAs { path } => LaidKind::SameAs { path: join(base, path) },
         };
         let mode = match (&kind, placement.mode) {
@@ -254,7 +270,10 @@ impl<'a> Layout<'a> {
         };
         let laid = Laid {
             mode,
-            owner: placement.owner.unwrap_or(Owner { uid: metadata.uid, gid: metadata.gid }),
+            owner: placement.owner.unwrap_or(Owner {
+                uid: metadata.uid,
+                gid: metadata.gid,
+            }),
             mtime: self.clamped(metadata.mtime),
             attributes: metadata.attributes.clone(),
             kind,
@@ -319,7 +338,10 @@ impl<'a> Layout<'a> {
         let laid = match found {
             Some(found) => Laid {
                 mode: found.status.mode,
-                owner: Owner { uid: found.status.uid, gid: found.status.gid },
+                owner: Owner {
+                    uid: found.status.uid,
+                    gid: found.status.gid,
+                },
                 mtime: self.epoch,
                 attributes: self.lower.attributes(&found)?,
                 kind: LaidKind::Directory,
@@ -462,7 +484,7 @@ impl Laid {
 }
 
 /// A path's folder and its last name.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (b"", path),

@@ -7,10 +7,8 @@ mod selection;
 mod view;
 mod write;
 
-pub(crate) use layout::{Count, Layout, LayoutFault, Placement};
+pub(crate) use layout::{Count, Layout, LayoutFault, Placement, split};
 pub(crate) use owner::{Owner, OwnerFault};
-pub(crate) use selection::{
-    Content, ItemKind, Origin, Selected, Selection, SelectionFault, Trust, Wanted, select,
-};
-pub(crate) use view::{Found, LastLink, Resolved, View, ViewError, Whiteouts};
+pub(crate) use selection::{Content, ItemKind, Origin, Selected, Selection, SelectionFault, Trust, Wanted, select};
+pub(crate) use view::{Found, LastLink, Resolved, View, ViewError, Whiteouts, join};
 pub(crate) use write::{WriteFault, write};

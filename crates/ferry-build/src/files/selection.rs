@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ferry_oci::{Digest, Hasher};
 use rustix::fs::FileType;
 
-use super::view::{Directory, Found, LastLink, Resolved, View, ViewError, join, names};
+use super::view::{Attributes, Directory, Found, LastLink, Resolved, View, ViewError, join, names};
 use crate::glob::{Dialect, Glob, PatternError};
 use crate::ignore::Ignore;
 use crate::plan::{Archives, CopySource, ParentPaths};
@@ -48,7 +48,7 @@ pub(crate) struct Metadata {
     pub(crate) gid: u32,
     /// `None` for what the host's clock decided.
     pub(crate) mtime: Option<i64>,
-    pub(crate) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) attributes: Attributes,
 }
 
 /// What a file is.
@@ -58,7 +58,6 @@ pub(crate) enum ItemKind {
     File {
         content: Content,
         digest: Digest,
-        size_bytes: u64,
         /// Whether it is a tar archive that ADD unpacks.
         archive: Archives,
     },
@@ -111,10 +110,7 @@ pub(crate) enum SelectionFault {
     #[error(transparent)]
     View(#[from] ViewError),
     #[error("{path}: {source}")]
-    Read {
-        path: String,
-        source: std::io::Error,
-    },
+    Read { path: String, source: std::io::Error },
     #[error("directories are nested more than {limit} deep below {path}")]
     TooDeep { path: String, limit: usize },
 }
@@ -176,7 +172,6 @@ impl Selector<'_> {
                 kind: ItemKind::File {
                     content: Content::Inline(content.as_bytes().into()),
                     digest: Digest::of(content.as_bytes()),
-                    size_bytes: content.len() as u64,
                     archive: Archives::Copy,
                 },
             }],
@@ -235,10 +230,7 @@ impl Selector<'_> {
         };
         let glob = Glob::parse(pattern, dialect)?;
         // What stands before the first wildcard is walked to, not searched.
-        let fixed: Vec<&str> = pattern
-            .split('/')
-            .take_while(|name| !Glob::is_pattern(name))
-            .collect();
+        let fixed: Vec<&str> = pattern.split('/').take_while(|name| !Glob::is_pattern(name)).collect();
         let start = fixed.join("/");
         let mut matches = Vec::new();
         if let Resolved::Found(found) = self.origin.view.resolve(start.as_bytes(), LastLink::Follow)?
@@ -302,9 +294,12 @@ impl Selector<'_> {
     ) -> Result<(), SelectionFault> {
         check_depth(&found.path, depth)?;
         let is_source = path.is_empty();
-        let seen_by_exclude = if is_source && found.directory.is_none() { base } else { &path };
-        let excluded = !seen_by_exclude.is_empty()
-            && self.exclude.excludes(&String::from_utf8_lossy(seen_by_exclude));
+        let seen_by_exclude = if is_source && found.directory.is_none() {
+            base
+        } else {
+            &path
+        };
+        let excluded = !seen_by_exclude.is_empty() && self.exclude.excludes(&String::from_utf8_lossy(seen_by_exclude));
         let left_out = excluded || (self.is_ignored(&found.path) && !found.path.is_empty());
         let at = items.len();
         if !left_out || is_source {
@@ -357,12 +352,7 @@ impl Selector<'_> {
         })
     }
 
-    fn file(
-        &self,
-        found: &Found,
-        path: &[u8],
-        links: &mut Vec<(u64, Vec<u8>)>,
-    ) -> Result<ItemKind, SelectionFault> {
+    fn file(&self, found: &Found, path: &[u8], links: &mut Vec<(u64, Vec<u8>)>) -> Result<ItemKind, SelectionFault> {
         if self.origin.trust == Trust::Archive && found.status.links > 1 {
             let inode = found.status.inode;
             if let Some((_, first)) = links.iter().find(|(known, _)| *known == inode) {
@@ -378,14 +368,13 @@ impl Selector<'_> {
         let is_unpacked = self.archives == Archives::Unpack
             && path.is_empty()
             && super::archive::is_archive(&file).map_err(failed)?;
-        let (digest, size_bytes) = hash(file).map_err(failed)?;
+        let digest = hash(file).map_err(failed)?;
         Ok(ItemKind::File {
             content: Content::In {
                 view: self.origin.view.clone(),
                 found: found.clone(),
             },
             digest,
-            size_bytes,
             archive: if is_unpacked { Archives::Unpack } else { Archives::Copy },
         })
     }
@@ -417,15 +406,21 @@ impl Selector<'_> {
 
     fn keeps_below(&self, found: &Found) -> bool {
         found.directory.is_some()
-            && self.origin.ignore.is_some_and(|ignore| {
-                ignore.may_keep_below(&String::from_utf8_lossy(&found.path))
-            })
+            && self
+                .origin
+                .ignore
+                .is_some_and(|ignore| ignore.may_keep_below(&String::from_utf8_lossy(&found.path)))
     }
 }
 
 /// A directory that is copied gives its content only, so that what it is itself must not count.
 fn forget_source_directory(items: &mut [SelectedItem]) {
-    if let Some(SelectedItem { metadata, kind: ItemKind::Directory, .. }) = items.first_mut() {
+    if let Some(SelectedItem {
+        metadata,
+        kind: ItemKind::Directory,
+        ..
+    }) = items.first_mut()
+    {
         *metadata = Metadata {
             mode: 0o755,
             uid: 0,
@@ -446,21 +441,17 @@ fn check_depth(path: &[u8], depth: usize) -> Result<(), SelectionFault> {
     Ok(())
 }
 
-fn hash(file: OwnedFd) -> std::io::Result<(Digest, u64)> {
+fn hash(file: OwnedFd) -> std::io::Result<Digest> {
     let mut file = std::fs::File::from(file);
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 128 << 10];
-    let mut size_bytes = 0;
     loop {
         match file.read(&mut buffer)? {
             0 => break,
-            len => {
-                hasher.update(&buffer[..len]);
-                size_bytes += len as u64;
-            }
+            len => hasher.update(&buffer[..len]),
         }
     }
-    Ok((hasher.finish(), size_bytes))
+    Ok(hasher.finish())
 }
 
 fn digest_of(sources: &[Selected]) -> Digest {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -90,8 +90,11 @@ pub(crate) enum Resolved {
         rest: Vec<Vec<u8>>,
     },
     /// Something that is no directory stands in the way.
-    Blocked(Found),
+    Blocked,
 }
+
+/// Extended attributes, sorted by name.
+pub(crate) type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Whether a link at a path's end is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +150,7 @@ impl View {
     }
 
     /// The entry `name` of a directory, links not followed.
-    pub(crate) fn child(
-        &self,
-        directory: &Directory,
-        name: &[u8],
-    ) -> Result<Option<Found>, ViewError> {
+    pub(crate) fn child(&self, directory: &Directory, name: &[u8]) -> Result<Option<Found>, ViewError> {
         let path = join(&directory.path, name);
         let c_name = CString::new(name).map_err(|_| self.kernel(&path)(Errno::INVAL))?;
         let mut found: Option<Found> = None;
@@ -171,10 +170,7 @@ impl View {
     }
 
     /// The entries of a directory, by name.
-    pub(crate) fn entries(
-        &self,
-        directory: &Directory,
-    ) -> Result<BTreeMap<Vec<u8>, Found>, ViewError> {
+    pub(crate) fn entries(&self, directory: &Directory) -> Result<BTreeMap<Vec<u8>, Found>, ViewError> {
         let mut open: BTreeMap<Vec<u8>, Option<Found>> = BTreeMap::new();
         let mut closed: BTreeMap<Vec<u8>, Option<Found>> = BTreeMap::new();
         for (at, &index) in directory.layers.iter().enumerate() {
@@ -187,8 +183,7 @@ impl View {
                     continue;
                 }
                 let path = join(&directory.path, name.to_bytes());
-                let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .map_err(self.kernel(&path))?;
+                let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(self.kernel(&path))?;
                 let mut found = open.remove(name.to_bytes()).flatten();
                 let goes_on = self.merge(&mut found, &path, index, Status::from(stat), is_last)?;
                 let into = if goes_on { &mut open } else { &mut closed };
@@ -257,7 +252,7 @@ impl View {
             }
             let Some(here) = stack.last() else { break };
             let Some(directory) = &here.directory else {
-                return Ok(Resolved::Blocked(here.clone()));
+                return Ok(Resolved::Blocked);
             };
             let Some(child) = self.child(directory, &name)? else {
                 let rest = std::iter::once(name).chain(waiting.into_iter().rev());
@@ -266,17 +261,13 @@ impl View {
                     rest: rest.collect(),
                 });
             };
-            if child.status.kind != FileType::Symlink
-                || (waiting.is_empty() && last == LastLink::Keep)
-            {
+            if child.status.kind != FileType::Symlink || (waiting.is_empty() && last == LastLink::Keep) {
                 stack.push(child);
                 continue;
             }
             links += 1;
             if links > MAX_LINKS {
-                return Err(ViewError::Links {
-                    path: path.to_vec(),
-                });
+                return Err(ViewError::Links { path: path.to_vec() });
             }
             let target = self.read_link(&child)?;
             if target.starts_with(b"/") {
@@ -305,13 +296,12 @@ impl View {
     pub(crate) fn read_link(&self, found: &Found) -> Result<Vec<u8>, ViewError> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let link = self.beneath(found.layer, &found.path, flags)?;
-        let target =
-            rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(self.kernel(&found.path))?;
+        let target = rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(self.kernel(&found.path))?;
         Ok(target.into_bytes())
     }
 
     /// The extended attributes that belong to content: capabilities and what users set.
-    pub(crate) fn attributes(&self, found: &Found) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewError> {
+    pub(crate) fn attributes(&self, found: &Found) -> Result<Attributes, ViewError> {
         if !matches!(found.status.kind, FileType::RegularFile | FileType::Directory) {
             return Ok(Vec::new());
         }
@@ -332,8 +322,7 @@ impl View {
                 continue;
             }
             let mut value = vec![0u8; 64 << 10];
-            let len = rustix::fs::fgetxattr(&file, name, &mut value)
-                .map_err(self.kernel(&found.path))?;
+            let len = rustix::fs::fgetxattr(&file, name, &mut value).map_err(self.kernel(&found.path))?;
             value.truncate(len);
             attributes.push((name.to_vec(), value));
         }
@@ -349,8 +338,7 @@ impl View {
     fn beneath(&self, layer: usize, path: &[u8], flags: OFlags) -> Result<OwnedFd, ViewError> {
         let below: &[u8] = if path.is_empty() { b"." } else { path };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.layers[layer], below, flags, Mode::empty(), resolve)
-            .map_err(self.kernel(path))
+        rustix::fs::openat2(&self.layers[layer], below, flags, Mode::empty(), resolve).map_err(self.kernel(path))
     }
 
     fn is_opaque(&self, folder: BorrowedFd<'_>) -> bool {
@@ -386,6 +374,7 @@ impl Status {
 }
 
 impl From<Stat> for Status {
+    #[allow(clippy::useless_conversion)] // the count of links has 32 bits on some CPUs
     fn from(stat: Stat) -> Self {
         Self {
             kind: FileType::from_raw_mode(stat.st_mode),
@@ -396,10 +385,7 @@ impl From<Stat> for Status {
             mtime: stat.st_mtime,
             links: stat.st_nlink.into(),
             inode: stat.st_ino,
-            device: (
-                rustix::fs::major(stat.st_rdev),
-                rustix::fs::minor(stat.st_rdev),
-            ),
+            device: (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
         }
     }
 }
@@ -416,11 +402,4 @@ pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 pub(crate) fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
         .filter(|name| !name.is_empty() && *name != b".")
-}
-
-impl View {
-    /// The view's first directory, for messages.
-    pub(crate) fn place(&self) -> &Path {
-        &self.place
-    }
 }

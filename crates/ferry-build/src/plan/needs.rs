@@ -19,8 +19,7 @@ pub(crate) fn first_needs(
 ) -> BTreeSet<ImageKey> {
     let mut needs = BTreeSet::new();
     for platform in platforms {
-        let Ok(globals) = GlobalArgs::of(file, request, platform, "default", &mut BTreeSet::new())
-        else {
+        let Ok(globals) = GlobalArgs::of(file, request, platform, "default", &mut BTreeSet::new()) else {
             continue;
         };
         let mut waiting = vec![target];
@@ -47,10 +46,7 @@ pub(crate) fn first_needs(
                     && let Ok(reference) = Reference::parse(name)
                 {
                     let platform = stage_platform.clone();
-                    needs.insert(ImageKey {
-                        reference,
-                        platform,
-                    });
+                    needs.insert(ImageKey { reference, platform });
                 }
             }
         }

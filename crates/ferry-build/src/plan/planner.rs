@@ -118,11 +118,7 @@ pub(super) struct PlannedStage {
 
 impl<'f> Planner<'f> {
     /// Plans a stage, or finds it planned.
-    pub(super) fn stage(
-        &mut self,
-        number: usize,
-        target: &Platform,
-    ) -> Result<Rc<PlannedStage>, PlanError> {
+    pub(super) fn stage(&mut self, number: usize, target: &Platform) -> Result<Rc<PlannedStage>, PlanError> {
         if let Some(stage) = self.stages.get(&(number, target.clone())) {
             return Ok(stage.clone());
         }
@@ -145,10 +141,7 @@ impl<'f> Planner<'f> {
         reference: Reference,
         platform: Platform,
     ) -> Result<(&'f BaseImage, ImageKey), PlanFault> {
-        let key = ImageKey {
-            reference,
-            platform,
-        };
+        let key = ImageKey { reference, platform };
         match self.images.get(&key) {
             Some(image) => Ok((image, key)),
             None => {
@@ -174,11 +167,7 @@ impl<'f> Planner<'f> {
     }
 
     pub(super) fn uses_cache(&self, stage: usize) -> super::CachePolicy {
-        let is_named = |names: &[String]| {
-            names
-                .iter()
-                .any(|name| self.file.stage(name) == Some(stage))
-        };
+        let is_named = |names: &[String]| names.iter().any(|name| self.file.stage(name) == Some(stage));
         match &self.request.cache {
             CacheUse::None => super::CachePolicy::Ignore,
             CacheUse::Except(names) if is_named(names) => super::CachePolicy::Ignore,
@@ -218,10 +207,7 @@ impl<'f> Planner<'f> {
             .collect();
         if !unused.is_empty() {
             self.warnings.push(Oddity {
-                short: format!(
-                    "One or more build-args [{}] were not consumed",
-                    unused.join(" ")
-                ),
+                short: format!("One or more build-args [{}] were not consumed", unused.join(" ")),
                 rule: "UnconsumedBuildArg",
                 lines: LineRange { first: 1, last: 1 },
             });
