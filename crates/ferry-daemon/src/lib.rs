@@ -1,5 +1,6 @@
 //! Serves the Docker Engine API and BuildKit's protocol by calling `ferry-engine`.
 
+mod buildkit;
 mod convert;
 mod error;
 mod extract;

@@ -10,14 +10,16 @@ use ferry_oci::cpu::Cpu;
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::emulation::{Emulators, Support};
 use ferry_runtime::profile::{CgroupVersion, UserNamespace};
-use ferry_runtime::{Zygote, ZygoteOptions, seccomp};
+use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
 use ferry_store::Store;
 
+use crate::build::context::Contexts;
 use crate::container::{self, Confinement, Table};
 use crate::error::Error;
 use crate::event::Events;
+use crate::image::Naming;
 use crate::network::Networks;
-use crate::{Instance, folder};
+use crate::{Instance, build, folder, image};
 
 /// How an engine is opened.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct EngineOptions {
     pub instance: Instance,
     /// Where emulators are looked for, besides the usual places.
     pub emulator_dirs: Vec<PathBuf>,
+    /// How registries are spoken to.
+    pub registry: ferry_registry::Config,
 }
 
 /// A handle on the engine; clones are the same engine.
@@ -44,12 +48,17 @@ pub struct Parts {
     pub(crate) zygote: Zygote,
     pub(crate) containers: Table,
     pub(crate) networks: Networks,
+    pub(crate) registry: ferry_registry::Client,
+    pub(crate) naming: Naming,
+    pub(crate) contexts: Contexts,
+    /// The cgroup below which containers get theirs.
+    pub(crate) cgroups: cgroup::Parent,
     host: Host,
     emulator_dirs: Vec<PathBuf>,
     emulators: OnceLock<Emulators>,
     /// Compiled filters, one for each set of capabilities: compiling costs more than a start.
     filters: Mutex<HashMap<CapabilitySet, seccomp::Program>>,
-    _locks: [File; 2],
+    _lock: File,
 }
 
 /// What the host is, as far as it shapes a runtime spec.
@@ -75,30 +84,45 @@ impl Engine {
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create_with_mode(root, 0o710)?;
         }
-        let locks = [lock(&instance.exec_root)?, lock(&instance.data_root)?];
+        // The store locks the data-root.
+        let lock = lock(&instance.exec_root)?;
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create(&root.join("containers"))?;
         }
+        let layout = cgroup::Layout::detect().map_err(ferry_runtime::Error::from)?;
+        let cgroups = cgroup::Parent::open(&layout, &instance.cgroup_parent()).map_err(ferry_runtime::Error::from)?;
         let engine = Self(Arc::new(Parts {
+            cgroups,
             store: Store::open(&instance.data_root)?,
             events: Events::default(),
             zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
             containers: Table::default(),
             networks: Networks::new(instance.clone()),
+            registry: ferry_registry::Client::new(options.registry).map_err(image::Error::from)?,
+            naming: Naming::default(),
+            contexts: Contexts::open(&instance.data_root.join("build/contexts")).map_err(build::Error::from)?,
             host: Host::look(),
             emulator_dirs: options.emulator_dirs,
             emulators: OnceLock::new(),
             filters: Mutex::default(),
             instance,
-            _locks: locks,
+            _lock: lock,
         }));
         engine.recover_containers();
+        let store = engine.store.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.empty_trash() {
+                tracing::warn!(%error, "cannot delete what was removed before");
+            }
+        });
         Ok(engine)
     }
 
-    /// Ends the engine in order: containers go on, an unused network is removed.
+    /// Ends the engine in order: containers go on; without any, network and cgroup are removed.
     pub fn close(&self) {
         self.networks.remove_if_unused();
+        // Refused while a container has a cgroup below it.
+        let _ = self.cgroups.remove();
     }
 
     /// What the host is.

@@ -8,7 +8,7 @@ use ferry_oci::{Descriptor, Digest, Document, Reference};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::session::{Attempts, Session};
+use crate::session::{Attempts, Fetched, Session};
 use crate::transport::{Call, Payload};
 use crate::{Error, Manifest};
 
@@ -53,10 +53,11 @@ pub(crate) async fn get(
     what: &str,
 ) -> Result<Manifest, Error> {
     let call = manifest_call(session, Method::GET, name)?;
-    let (status, headers, bytes) = session.fetch(&call, MAX_LEN_BYTES).await?;
-    if !status.is_success() {
-        return Err(session.refusal_of(call.line(), status, &bytes, what));
+    let fetched = session.fetch(&call, MAX_LEN_BYTES).await?;
+    if !fetched.status.is_success() {
+        return Err(session.refusal_of(fetched, what));
     }
+    let Fetched { headers, bytes, .. } = fetched;
     let actual = Digest::of(&bytes);
     let claimed = header_digest(&headers);
     for expected in [expected.copied(), claimed].into_iter().flatten() {

@@ -16,7 +16,7 @@ use crate::error::RedirectProblem;
 use crate::registry_error::detail_of;
 use crate::retry::{Backoff, is_transient, is_transient_status, retry_after};
 use crate::transport::{Answer, Call, Transport};
-use crate::{Access, Config, Credential, Error, MAX_REDIRECTS, TransportError};
+use crate::{Access, Config, Credential, Error, MAX_REDIRECTS, RequestLine, TransportError};
 
 /// Refusals of registries are not read further.
 const MAX_ERROR_LEN_BYTES: usize = 1 << 20;
@@ -70,6 +70,16 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(domain);
     }
+}
+
+/// An answer that was read whole.
+pub(crate) struct Fetched {
+    pub(crate) line: RequestLine,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+    /// Whether it came from another host than the registry, after a redirect.
+    pub(crate) is_foreign: bool,
 }
 
 /// Whether a request may be sent again after a failure.
@@ -219,22 +229,28 @@ impl Session {
     }
 
     /// As [`Session::send`], and reads the whole body; a body that breaks counts as a failed attempt.
-    pub(crate) async fn fetch(
-        &self,
-        call: &Call,
-        limit: usize,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
+    pub(crate) async fn fetch(&self, call: &Call, limit: usize) -> Result<Fetched, Error> {
         let mut backoff = Backoff::new(self.shared.config.retry);
         loop {
             let answer = self.send(call, Attempts::Several).await?;
-            let (status, headers) = (answer.status, answer.headers.clone());
+            let (line, status, headers) =
+                (answer.line.clone(), answer.status, answer.headers.clone());
+            let is_foreign = answer.is_foreign;
             let limit = if status.is_success() {
                 limit
             } else {
                 MAX_ERROR_LEN_BYTES
             };
             match answer.bytes(limit).await {
-                Ok(bytes) => return Ok((status, headers, bytes)),
+                Ok(bytes) => {
+                    return Ok(Fetched {
+                        line,
+                        status,
+                        headers,
+                        bytes,
+                        is_foreign,
+                    });
+                }
                 Err(error) if is_transient(&error) => {
                     let Some(pause) = backoff.pause(None) else {
                         return Err(error);
@@ -260,34 +276,38 @@ impl Session {
 
     /// Turns an answer that is no success into an error about `what`.
     pub(crate) async fn refusal(&self, answer: Answer, what: &str) -> Error {
-        let (line, status, is_foreign) = (answer.line.clone(), answer.status, answer.is_foreign);
-        let body = answer.bytes(MAX_ERROR_LEN_BYTES).await.unwrap_or_default();
-        if is_foreign {
-            return Error::Status {
-                request: line,
-                status,
-                detail: detail_of(status, &body),
-            };
-        }
-        self.refusal_of(line, status, &body, what)
+        let fetched = Fetched {
+            line: answer.line.clone(),
+            status: answer.status,
+            headers: HeaderMap::new(),
+            is_foreign: answer.is_foreign,
+            bytes: answer.bytes(MAX_ERROR_LEN_BYTES).await.unwrap_or_default(),
+        };
+        self.refusal_of(fetched, what)
     }
 
     /// As [`Session::refusal`], with the body already read.
-    pub(crate) fn refusal_of(
-        &self,
-        request: crate::RequestLine,
-        status: StatusCode,
-        body: &[u8],
-        what: &str,
-    ) -> Error {
-        let detail = detail_of(status, body);
+    pub(crate) fn refusal_of(&self, answer: Fetched, what: &str) -> Error {
+        let Fetched {
+            line: request,
+            status,
+            bytes,
+            is_foreign,
+            ..
+        } = answer;
+        let detail = detail_of(status, &bytes);
         let registry = self.registry.domain.clone();
-        let subject = if self.repository.is_empty() {
-            registry.clone()
-        } else {
-            format!("{registry}/{}", self.repository)
+        let subject = match self.repository.as_str() {
+            "" => registry.clone(),
+            path => format!("{registry}/{path}"),
         };
         match status {
+            // The credential is the registry's; what a redirect's host says of it means nothing.
+            status if is_foreign => Error::Status {
+                request,
+                status,
+                detail,
+            },
             StatusCode::NOT_FOUND => Error::NotFound {
                 what: what.to_owned(),
                 registry,

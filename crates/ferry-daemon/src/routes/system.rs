@@ -87,7 +87,7 @@ async fn info(State(engine): State<Engine>) -> Result<axum::Json<SystemInfo>, Ap
         i64::try_from(matching.count()).unwrap_or(i64::MAX)
     };
     let running = count(Some(Phase::Running));
-    let images = engine.store.images().list().map_err(ferry_engine::image::Error::from)?;
+    let images = engine.store.images().list();
     let memory = rustix::system::sysinfo();
     let total_bytes = u64::from(memory.mem_unit) * u64::try_from(memory.totalram).unwrap_or(u64::MAX);
     Ok(axum::Json(SystemInfo {

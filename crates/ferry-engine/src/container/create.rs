@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use ferry_oci::ImageConfig;
+use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
@@ -98,10 +98,10 @@ fn merge(id: &ContainerId, options: ContainerOptions, image: &ResolvedImage) -> 
     let mut labels: BTreeMap<String, String> = defaults.labels.clone();
     labels.extend(options.labels.clone());
     Ok(ContainerConfig {
-        image_id: image.image.config_digest,
-        manifest: image.image.manifest_digest,
+        image_id: image.image.config_digest()?,
+        manifest: Digest::try_from(image.image.manifest_descriptor.digest()).map_err(ferry_store::Error::from)?,
         platform: image.image.platform.clone(),
-        layers: image.image.layers.clone(),
+        layers: image.image.diff_ids(),
         args,
         env: environment(&defaults.env, &options),
         working_dir,

@@ -35,7 +35,7 @@ impl Engine {
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
             if !known.contains(&name) {
-                clear_remains(&dir);
+                self.clear_remains(&dir);
                 folder::remove(&dir);
             }
         }
@@ -77,7 +77,7 @@ impl Engine {
     fn recover_ended(&self, container: &Arc<Container>) {
         let state_dir = self.instance.state_dir(container.id.as_str());
         let was_launched = state_dir.exists();
-        clear_remains(&state_dir);
+        self.clear_remains(&state_dir);
         folder::remove(&state_dir);
         let record = container.dir(&self.instance).join(EXIT_RECORD);
         let exit = Exit::read(&record).unwrap_or_else(|error| {
@@ -107,6 +107,17 @@ impl Engine {
         });
     }
 
+    /// Kills what a dead monitor left running, and removes its cgroup.
+    pub(super) fn clear_remains(&self, state_dir: &Path) {
+        let cleared = Remains::find(state_dir).and_then(|found| match found {
+            Some(remains) => remains.clear(&self.cgroups),
+            None => Ok(()),
+        });
+        if let Err(error) = cleared {
+            tracing::warn!(path = %state_dir.display(), %error, "cannot clear what a monitor left");
+        }
+    }
+
     fn remove_unknown_snapshots(&self, known: &HashSet<String>) {
         let snapshots = match self.store.snapshots().list() {
             Ok(snapshots) => snapshots,
@@ -116,16 +127,6 @@ impl Engine {
             if let Err(error) = self.store.snapshots().remove(id) {
                 tracing::warn!(snapshot = id.as_str(), %error, "cannot remove");
             }
-        }
-    }
-}
-
-/// Kills what a dead monitor left running, and removes its cgroup.
-pub(super) fn clear_remains(state_dir: &Path) {
-    match Remains::find(state_dir).map(|found| found.map(Remains::clear)) {
-        Ok(None | Some(Ok(()))) => {}
-        Ok(Some(Err(error))) | Err(error) => {
-            tracing::warn!(path = %state_dir.display(), %error, "cannot clear what a monitor left");
         }
     }
 }

@@ -187,7 +187,7 @@ impl Engine {
         // The reaper: nothing that a caller waits for.
         tokio::task::spawn_blocking(move || {
             if was_killed {
-                crate::container::recover::clear_remains(&launched.state_dir);
+                engine.clear_remains(&launched.state_dir);
             }
             engine.release(&launched);
             if let Some(container) = removed {

@@ -80,10 +80,11 @@ pub(crate) async fn fetch_whole(
         });
     }
     let call = Call::new(Method::GET, session.url(&format!("blobs/{digest}"))?);
-    let (status, _, bytes) = session.fetch(&call, limit).await?;
-    if !status.is_success() {
-        return Err(session.refusal_of(call.line(), status, &bytes, what));
+    let fetched = session.fetch(&call, limit).await?;
+    if !fetched.status.is_success() {
+        return Err(session.refusal_of(fetched, what));
     }
+    let bytes = fetched.bytes;
     if bytes.len() as u64 != descriptor.size() {
         return Err(Error::SizeMismatch {
             what: what.to_owned(),

@@ -142,7 +142,7 @@ fn stored_as(
         }
         Ok(Err(source)) => Err(Error::Store {
             what: what.to_owned(),
-            source,
+            source: Box::new(source),
         }),
         Err(_) => Err(Error::Worker {
             what: what.to_owned(),

@@ -235,7 +235,7 @@ fn read_blob(pushing: &Pushing<'_>, digest: &Digest, what: &str) -> Result<Vec<u
         .read(digest, MAX_LEN_BYTES as u64)
         .map_err(|source| Error::Store {
             what: format!("manifest of {what}"),
-            source,
+            source: Box::new(source),
         })
 }
 

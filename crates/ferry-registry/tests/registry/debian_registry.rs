@@ -9,19 +9,19 @@ use ferry_oci::Reference;
 
 /// What a registry asks of its clients.
 #[derive(Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// A line of an htpasswd file, with bcrypt.
-    pub htpasswd: Option<&'static str>,
+    pub(crate) htpasswd: Option<&'static str>,
     /// Certificate and key of the server.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
     /// The authority of client certificates, which are then required.
-    pub client_authority: Option<PathBuf>,
+    pub(crate) client_authority: Option<PathBuf>,
 }
 
 /// A running registry.
-pub struct DebianRegistry {
+pub(crate) struct DebianRegistry {
     child: Child,
-    pub port: u16,
+    pub(crate) port: u16,
     _dir: tempfile::TempDir,
 }
 
@@ -34,13 +34,17 @@ impl Drop for DebianRegistry {
 
 impl DebianRegistry {
     /// Starts one, or says why this test is skipped.
-    pub fn start(options: &Options) -> Option<Self> {
+    pub(crate) fn start(options: &Options) -> Option<Self> {
         if !has_program("docker-registry") {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
         // The port is free now; the registry takes it at once.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let config = dir.path().join("config.yml");
         std::fs::write(&config, configuration(dir.path(), port, options)).unwrap();
         let child = Command::new("docker-registry")
@@ -52,7 +56,11 @@ impl DebianRegistry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let registry = Self { child, port, _dir: dir };
+        let registry = Self {
+            child,
+            port,
+            _dir: dir,
+        };
         let deadline = Instant::now() + Duration::from_secs(20);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "docker-registry does not listen");
@@ -61,11 +69,11 @@ impl DebianRegistry {
         Some(registry)
     }
 
-    pub fn domain(&self) -> String {
+    pub(crate) fn domain(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    pub fn reference(&self, path: &str) -> Reference {
+    pub(crate) fn reference(&self, path: &str) -> Reference {
         Reference::parse(&format!("{}/{path}", self.domain())).unwrap()
     }
 }
@@ -76,7 +84,11 @@ fn configuration(dir: &Path, port: u16, options: &Options) -> String {
         dir.join("data").display()
     );
     if let Some((certificate, key)) = &options.tls {
-        text += &format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display());
+        text += &format!(
+            "  tls:\n    certificate: {}\n    key: {}\n",
+            certificate.display(),
+            key.display()
+        );
         if let Some(authority) = &options.client_authority {
             text += &format!("    clientcas:\n      - {}\n", authority.display());
         }
@@ -84,13 +96,16 @@ fn configuration(dir: &Path, port: u16, options: &Options) -> String {
     if let Some(line) = options.htpasswd {
         let path = dir.join("htpasswd");
         std::fs::write(&path, format!("{line}\n")).unwrap();
-        text += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path.display());
+        text += &format!(
+            "auth:\n  htpasswd:\n    realm: test\n    path: {}\n",
+            path.display()
+        );
     }
     text
 }
 
 /// Whether a program is installed; says so aloud if not.
-pub fn has_program(name: &str) -> bool {
+pub(crate) fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_found = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
     if !is_found {

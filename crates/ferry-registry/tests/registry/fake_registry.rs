@@ -22,40 +22,42 @@ use crate::image::{Content, digest_of};
 
 /// A request, read whole.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    pub method: Method,
-    pub path: String,
-    pub query: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Asked {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// `GET /v2/`
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    pub fn is_blob_get(&self) -> bool {
+    pub(crate) fn is_blob_get(&self) -> bool {
         self.method == Method::GET && self.path.contains("/blobs/sha256:")
     }
 }
 
 /// An answer, piece by piece.
 #[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub pieces: Vec<Piece>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) pieces: Vec<Piece>,
+    /// How long the answer's first byte takes.
+    pub(crate) delay: Duration,
 }
 
 /// A part of an answer's body.
 #[derive(Debug, Clone)]
-pub enum Piece {
+pub(crate) enum Piece {
     Bytes(Bytes),
     Pause(Duration),
     /// Breaks the connection.
@@ -63,33 +65,46 @@ pub enum Piece {
 }
 
 impl Reply {
-    pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), pieces: Vec::new() }
+    pub(crate) fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            pieces: Vec::new(),
+            delay: Duration::ZERO,
+        }
     }
 
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         self.pieces.push(Piece::Bytes(bytes.into()));
         self
     }
 
-    pub fn json(status: u16, text: &str) -> Self {
-        Self::new(status).header("content-type", "application/json").body(text.to_owned())
+    pub(crate) fn json(status: u16, text: &str) -> Self {
+        Self::new(status)
+            .header("content-type", "application/json")
+            .body(text.to_owned())
     }
 
     /// The first `length` bytes of the body, and then `end`, under the length of the whole.
-    pub fn cut(mut self, length: usize, end: Piece) -> Self {
+    pub(crate) fn cut(mut self, length: usize, end: Piece) -> Self {
         let whole = self.whole();
         self = self.header("content-length", whole.len().to_string());
-        self.pieces = vec![Piece::Bytes(whole.slice(..length.min(whole.len()))), end];
+        // The pause lets the bytes out before the connection breaks.
+        let pause = Piece::Pause(Duration::from_millis(50));
+        self.pieces = vec![
+            Piece::Bytes(whole.slice(..length.min(whole.len()))),
+            pause,
+            end,
+        ];
         self
     }
 
-    pub fn whole(&self) -> Bytes {
+    pub(crate) fn whole(&self) -> Bytes {
         let bytes = self.pieces.iter().filter_map(|piece| match piece {
             Piece::Bytes(bytes) => Some(bytes.to_vec()),
             _ => None,
@@ -102,8 +117,8 @@ type Handler = dyn Fn(&Asked) -> Reply + Send + Sync;
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
 
 /// A running server; it stops when dropped.
-pub struct Fake {
-    pub address: SocketAddr,
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<Asked>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -115,9 +130,17 @@ impl Drop for Fake {
 }
 
 impl Fake {
-    /// Serves `handler` on a free port of loopback.
-    pub async fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    /// Serves `handler` on a free port of 127.0.0.1.
+    pub(crate) async fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, handler)
+    }
+
+    /// Serves `handler` to all who connect to `listener`.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let handler: Arc<Handler> = Arc::new(handler);
@@ -139,21 +162,24 @@ impl Fake {
     }
 
     /// `127.0.0.1:port/path` as a reference.
-    pub fn reference(&self, path: &str) -> ferry_oci::Reference {
+    pub(crate) fn reference(&self, path: &str) -> ferry_oci::Reference {
         ferry_oci::Reference::parse(&format!("{}/{path}", self.address)).unwrap()
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// All requests so far, without the first look at the entry point.
-    pub fn log(&self) -> Vec<Asked> {
+    pub(crate) fn log(&self) -> Vec<Asked> {
         let log = self.log.lock().unwrap();
-        log.iter().filter(|asked| asked.path != "/v2/").cloned().collect()
+        log.iter()
+            .filter(|asked| asked.path != "/v2/")
+            .cloned()
+            .collect()
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.log().iter().map(Asked::line).collect()
     }
 }
@@ -165,7 +191,11 @@ fn answer(
 ) -> Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>> {
     Box::pin(async move {
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
         let asked = Asked {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -175,17 +205,26 @@ fn answer(
         };
         log.lock().unwrap().push(asked.clone());
         let reply = handler(&asked);
-        let mut response = http::Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
+        tokio::time::sleep(reply.delay).await;
+        let mut response =
+            http::Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
         for (name, value) in &reply.headers {
             response = response.header(*name, value);
         }
         let is_head = asked.method == Method::HEAD;
-        if is_head && !reply.headers.iter().any(|(name, _)| *name == "content-length") {
+        if is_head
+            && !reply
+                .headers
+                .iter()
+                .any(|(name, _)| *name == "content-length")
+        {
             response = response.header("content-length", reply.whole().len());
         }
         let pieces = if is_head { Vec::new() } else { reply.pieces };
         let body = if let [Piece::Bytes(bytes)] = &pieces[..] {
-            http_body_util::Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync()
+            http_body_util::Full::new(bytes.clone())
+                .map_err(|never| match never {})
+                .boxed_unsync()
         } else {
             let frames = stream::unfold(pieces.into_iter(), |mut pieces| async move {
                 loop {
@@ -203,39 +242,66 @@ fn answer(
 }
 
 /// An obedient registry over fixed content; the tag `latest` of every repository is `root`.
-pub fn serve(content: &Content, root: &Descriptor) -> impl Fn(&Asked) -> Reply + Send + Sync + use<> {
+pub(crate) fn serve(
+    content: &Content,
+    root: &Descriptor,
+) -> impl Fn(&Asked) -> Reply + Send + Sync + use<> {
     let content = content.clone();
     let root = digest_of(root);
     move |asked| {
         if asked.path == "/v2/" {
             return Reply::json(200, "{}");
         }
-        let Some((_, name)) = asked.path.rsplit_once('/') else { return Reply::new(404) };
+        let Some((_, name)) = asked.path.rsplit_once('/') else {
+            return Reply::new(404);
+        };
         if asked.path.contains("/manifests/") {
-            let digest = if name == "latest" { Some(root) } else { name.parse::<Digest>().ok() };
+            let digest = if name == "latest" {
+                Some(root)
+            } else {
+                name.parse::<Digest>().ok()
+            };
             let found = digest.and_then(|digest| Some((digest, content.manifests.get(&digest)?)));
             return match found {
                 Some((digest, (media_type, bytes))) => Reply::new(200)
                     .header("content-type", media_type)
                     .header("docker-content-digest", digest.to_string())
                     .body(bytes.clone()),
-                None => Reply::json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#),
+                None => Reply::json(
+                    404,
+                    r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#,
+                ),
             };
         }
-        let blob = name.parse::<Digest>().ok().and_then(|digest| content.blobs.get(&digest));
+        let blob = name
+            .parse::<Digest>()
+            .ok()
+            .and_then(|digest| content.blobs.get(&digest));
         match blob {
             Some(bytes) => ranged(asked, bytes),
-            None => Reply::json(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#),
+            None => Reply::json(
+                404,
+                r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#,
+            ),
         }
     }
 }
 
 /// A blob, or the part of it that was asked for.
-pub fn ranged(asked: &Asked, bytes: &[u8]) -> Reply {
-    let start = asked.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+pub(crate) fn ranged(asked: &Asked, bytes: &[u8]) -> Reply {
+    let start = asked.header("range").and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse()
+            .ok()
+    });
     match start {
         Some(start) if start < bytes.len() => Reply::new(206)
-            .header("content-range", format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len()))
+            .header(
+                "content-range",
+                format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len()),
+            )
             .body(bytes[start..].to_vec()),
         Some(_) => Reply::new(416),
         None => Reply::new(200).body(bytes.to_vec()),
@@ -244,11 +310,11 @@ pub fn ranged(asked: &Asked, bytes: &[u8]) -> Reply {
 
 /// Counts how often each key was asked for.
 #[derive(Default, Clone)]
-pub struct Counter(Arc<Mutex<HashMap<String, usize>>>);
+pub(crate) struct Counter(Arc<Mutex<HashMap<String, usize>>>);
 
 impl Counter {
     /// How often `key` came before, from 0.
-    pub fn next(&self, key: &str) -> usize {
+    pub(crate) fn next(&self, key: &str) -> usize {
         let mut counts = self.0.lock().unwrap();
         let count = counts.entry(key.to_owned()).or_default();
         *count += 1;

@@ -9,9 +9,9 @@ use ferry_store::Store;
 
 /// Keeps all progress.
 #[derive(Default)]
-pub struct Recorder {
-    pub layers: Mutex<Vec<(Digest, LayerProgress)>>,
-    pub lines: Mutex<Vec<String>>,
+pub(crate) struct Recorder {
+    pub(crate) layers: Mutex<Vec<(Digest, LayerProgress)>>,
+    pub(crate) lines: Mutex<Vec<String>>,
 }
 
 impl Progress for Recorder {
@@ -26,19 +26,23 @@ impl Progress for Recorder {
 
 impl Recorder {
     /// The last state of a layer.
-    pub fn last(&self, id: &Digest) -> Option<LayerProgress> {
+    pub(crate) fn last(&self, id: &Digest) -> Option<LayerProgress> {
         let layers = self.layers.lock().unwrap();
-        layers.iter().rev().find(|(layer, _)| layer == id).map(|(_, state)| *state)
+        layers
+            .iter()
+            .rev()
+            .find(|(layer, _)| layer == id)
+            .map(|(_, state)| *state)
     }
 
     /// Whether a layer was ever in `state`.
-    pub fn has_seen(&self, id: &Digest, state: LayerProgress) -> bool {
+    pub(crate) fn has_seen(&self, id: &Digest, state: LayerProgress) -> bool {
         self.layers.lock().unwrap().contains(&(*id, state))
     }
 }
 
 /// Settings with limits that tests can wait for.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         certificate_dirs: Vec::new(),
         timeouts: Timeouts {
@@ -56,22 +60,26 @@ pub fn config() -> Config {
     }
 }
 
-pub fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client::new(config()).unwrap()
 }
 
 /// A store of its own, and the folder that it lies in.
-pub fn store() -> (Store, tempfile::TempDir) {
+pub(crate) fn store() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (Store::open(&dir.path().join("store")).unwrap(), dir)
 }
 
 /// The files and folders that a store holds, apart from its own frame.
-pub fn contents(store: &Store) -> Vec<String> {
+pub(crate) fn contents(store: &Store) -> Vec<String> {
     let mut found = Vec::new();
     for folder in ["blobs/sha256", "layers", "snapshots", "images", "tmp"] {
         if let Ok(entries) = std::fs::read_dir(store.root().join(folder)) {
-            found.extend(entries.flatten().map(|entry| format!("{folder}/{}", entry.file_name().display())));
+            found.extend(
+                entries
+                    .flatten()
+                    .map(|entry| format!("{folder}/{}", entry.file_name().display())),
+            );
         }
     }
     found

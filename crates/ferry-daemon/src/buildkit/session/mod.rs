@@ -1,0 +1,16 @@
+//! Sessions: a client's promise to answer calls about its files, credentials and secrets while a build runs.
+
+pub mod auth;
+pub mod file_sync;
+pub mod secrets;
+
+mod file_mode;
+mod id;
+mod metadata;
+mod registry;
+
+pub use id::{SessionId, SessionIdError};
+pub use registry::{Announcement, Session, SessionError, Sessions};
+
+#[cfg(test)]
+mod tests;
