@@ -63,7 +63,7 @@ impl Glob {
                     chars.next_if_eq(&'/');
                     if chars.peek().is_none() {
                         parts.push(Part::Rest);
-                    } else {
+                    } else if parts.last() != Some(&Part::WithinDirectories) {
                         parts.extend([Part::Directories, Part::WithinDirectories]);
                     }
                 }

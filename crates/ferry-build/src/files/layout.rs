@@ -18,6 +18,8 @@ use crate::mode::{ModeChange, ModeOf};
 
 /// Mode of directories that a destination needs and nobody described.
 const NEW_DIRECTORY_MODE: u32 = 0o755;
+/// Directories within directories: as many as a layer may have.
+const MAX_DEPTH: usize = 512;
 /// Links that one path may go through. Source: path_resolution(7), `MAXSYMLINKS`.
 const MAX_LINKS: usize = 40;
 
@@ -88,6 +90,8 @@ pub(crate) enum LayoutFault {
     IsADirectory { path: String },
     #[error("when using COPY with more than one source file, the destination must be a directory and end with a /")]
     SeveralSources,
+    #[error("/{path}…: directories are nested more than {MAX_DEPTH} deep")]
+    TooDeep { path: String },
     #[error("/{path}: too many levels of symbolic links")]
     Links { path: String },
     #[error(transparent)]
@@ -153,8 +157,8 @@ impl<'a> Layout<'a> {
         };
         let created = placement.owner.unwrap_or(Owner::ROOT);
         let destination = placement.destination.as_bytes();
-        if !source.parents.is_empty() {
-            return self.place_with_parents(source, placement);
+        if let Some(parents) = &source.parents {
+            return self.place_with_parents(source, parents, placement);
         }
         let parent = match placement.destination.rsplit_once('/') {
             Some((parent, "")) => parent,
@@ -197,11 +201,16 @@ impl<'a> Layout<'a> {
     }
 
     /// `--parents`: the source's own directories stand below the destination, which is a directory.
-    fn place_with_parents(&mut self, source: &Selected, placement: &Placement<'_>) -> Result<(), LayoutFault> {
+    fn place_with_parents(
+        &mut self,
+        source: &Selected,
+        parents: &[(Vec<u8>, Metadata)],
+        placement: &Placement<'_>,
+    ) -> Result<(), LayoutFault> {
         let created = placement.owner.unwrap_or(Owner::ROOT);
         let root = self.ensure(placement.destination.as_bytes(), created)?;
         let mut folder = Vec::new();
-        for (path, metadata) in &source.parents {
+        for (path, metadata) in parents {
             let item = SelectedItem {
                 path: Vec::new(),
                 metadata: metadata.clone(),
@@ -210,7 +219,12 @@ impl<'a> Layout<'a> {
             self.insert(join(&root, path), &root, &item, placement)?;
             folder.clone_from(path);
         }
-        let base = join(&join(&root, &folder), &source.name);
+        let folder = if folder.is_empty() { root } else { join(&root, &folder) };
+        if source.name.is_empty() {
+            // The whole of the source: it stands at the destination itself.
+            return self.insert_all(&folder, &source.items[1..], placement);
+        }
+        let base = join(&folder, &source.name);
         self.insert_all(&base, &source.items, placement)
     }
 
@@ -319,36 +333,37 @@ impl<'a> Layout<'a> {
         if folder.is_empty() || self.entries.contains_key(folder) {
             return Ok(());
         }
-        let folder = folder.to_vec();
-        self.copy_up_parents(&folder)?;
-        self.copy_up(&folder)
+        self.copy_up(folder)
     }
 
-    /// Gives the layer the directory `path` as it is below.
+    /// Gives the layer the directory `path`, and those above it, as they are below.
     fn copy_up(&mut self, path: &[u8]) -> Result<(), LayoutFault> {
-        if path.is_empty() || self.entries.contains_key(path) {
-            return Ok(());
-        }
-        self.copy_up_parents(path)?;
-        let (folder, name) = split(path);
-        let found = match self.directory_below(folder)? {
-            Some(directory) => self.lower.child(&directory, name)?,
-            None => None,
-        };
-        let laid = match found {
-            Some(found) => Laid {
-                mode: found.status.mode,
-                owner: Owner {
-                    uid: found.status.uid,
-                    gid: found.status.gid,
+        let mut here = Vec::new();
+        for name in names(path) {
+            let folder = here;
+            here = join(&folder, name);
+            if self.entries.contains_key(&here) {
+                continue;
+            }
+            let found = match self.directory_below(&folder)? {
+                Some(directory) => self.lower.child(&directory, name)?,
+                None => None,
+            };
+            let laid = match found {
+                Some(found) => Laid {
+                    mode: found.status.mode,
+                    owner: Owner {
+                        uid: found.status.uid,
+                        gid: found.status.gid,
+                    },
+                    mtime: self.epoch,
+                    attributes: self.lower.attributes(&found)?,
+                    kind: LaidKind::Directory,
                 },
-                mtime: self.epoch,
-                attributes: self.lower.attributes(&found)?,
-                kind: LaidKind::Directory,
-            },
-            None => self.new_directory(Owner::ROOT),
-        };
-        self.entries.insert(path.to_vec(), laid);
+                None => self.new_directory(Owner::ROOT),
+            };
+            self.entries.insert(here.clone(), laid);
+        }
         Ok(())
     }
 
@@ -368,6 +383,10 @@ impl<'a> Layout<'a> {
                 return Err(not_a_directory(&here.join(&b'/')));
             }
             here.push(name);
+            if here.len() > MAX_DEPTH {
+                let path = shown(&here[..8].join(&b'/'));
+                return Err(LayoutFault::TooDeep { path });
+            }
             let path_here = here.join(&b'/');
             match self.existing(&path_here)? {
                 Existing::Nothing => kind = PlaceKind::Missing,
@@ -434,16 +453,17 @@ impl<'a> Layout<'a> {
         if let Some(known) = self.directories_below.get(path) {
             return Ok(known.clone());
         }
-        let directory = if path.is_empty() {
-            self.lower.root()?.directory
-        } else {
-            let (folder, name) = split(path);
-            match self.directory_below(folder)? {
-                Some(above) => self.lower.child(&above, name)?.and_then(|found| found.directory),
-                None => None,
-            }
-        };
-        self.directories_below.insert(path.to_vec(), directory.clone());
+        let mut directory = self.lower.root()?.directory;
+        let mut here = Vec::new();
+        for name in names(path) {
+            here = join(&here, name);
+            directory = match (self.directories_below.get(&here), directory) {
+                (Some(known), _) => known.clone(),
+                (None, Some(above)) => self.lower.child(&above, name)?.and_then(|found| found.directory),
+                (None, None) => None,
+            };
+            self.directories_below.insert(here.clone(), directory.clone());
+        }
         Ok(directory)
     }
 

@@ -354,6 +354,19 @@ impl View {
     }
 }
 
+impl Found {
+    /// The one layer that has this and all below it, if there is only one.
+    pub(crate) fn only_layer(&self) -> Option<usize> {
+        match &self.directory {
+            None => Some(self.layer),
+            Some(directory) => match directory.layers.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            },
+        }
+    }
+}
+
 impl Status {
     /// The root of a view without layers.
     const EMPTY_ROOT: Self = Self {
@@ -402,4 +415,118 @@ pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 pub(crate) fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
         .filter(|name| !name.is_empty() && *name != b".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// Three layers, top first, with whiteouts and opaque directories.
+    fn layers() -> Option<(tempfile::TempDir, View)> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return None;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let at = |path: &str| place.path().join(path);
+        for folder in [
+            "2/d",
+            "2/opaque",
+            "1/d/e",
+            "1/opaque",
+            "0/d/e",
+            "0/opaque",
+            "0/gone/deep",
+            "0/file",
+        ] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        for (path, text) in [
+            ("2/d/top", "2"),
+            ("1/d/e/x", "1"),
+            ("0/d/e/x", "0"),
+            ("0/d/e/y", "0"),
+            ("0/d/hidden", "0"),
+            ("2/opaque/a", "2"),
+            ("1/opaque/b", "1"),
+            ("0/opaque/c", "0"),
+            ("1/file", "1"),
+            ("0/file/below", "0"),
+        ] {
+            fs::write(at(path), text).unwrap();
+        }
+        for path in ["1/d/hidden", "2/gone"] {
+            rustix::fs::mknodat(rustix::fs::CWD, at(path), FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(at("1/opaque"), c"trusted.overlay.opaque", b"y", flags).unwrap();
+        symlink("/d/../d/e", at("2/abs")).unwrap();
+        symlink("../../..", at("2/d/up")).unwrap();
+        symlink("self", at("2/self")).unwrap();
+        let view = View::open(&[at("2"), at("1"), at("0")], Whiteouts::Hide).unwrap();
+        Some((place, view))
+    }
+
+    fn names_in(view: &View, path: &str) -> Vec<String> {
+        let Resolved::Found(found) = view.resolve(path.as_bytes(), LastLink::Follow).unwrap() else {
+            return vec!["-".to_owned()];
+        };
+        let Some(directory) = &found.directory else {
+            return vec![format!("layer {}", found.layer)];
+        };
+        let entries = view.entries(directory).unwrap().into_keys();
+        entries.map(|name| String::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn layers_merge_as_overlayfs_merges_them() {
+        let Some((_place, view)) = layers() else { return };
+        let check = |path: &str, expect: &[&str]| assert_eq!(names_in(&view, path), expect, "{path}");
+        check("/", &["abs", "d", "file", "opaque", "self"]);
+        check("/d", &["e", "top", "up"]);
+        check("/d/e", &["x", "y"]);
+        check("/d/e/x", &["layer 1"]);
+        check("/d/hidden", &["-"]);
+        check("/gone", &["-"]);
+        check("/gone/deep", &["-"]);
+        check("/opaque", &["a", "b"]);
+        check("/file", &["layer 1"]);
+        check("/file/below", &["-"]);
+    }
+
+    #[test]
+    fn links_stay_within() {
+        let Some((_place, view)) = layers() else { return };
+        let check = |path: &str, expect: &[&str]| assert_eq!(names_in(&view, path), expect, "{path}");
+        check("abs", &["x", "y"]);
+        check("abs/../top", &["layer 0"]);
+        check("d/up", &["abs", "d", "file", "opaque", "self"]);
+        check("d/up/../../d/top", &["layer 0"]);
+        check("../../../d/top", &["layer 0"]);
+        assert!(matches!(
+            view.resolve(b"self", LastLink::Follow),
+            Err(ViewError::Links { .. })
+        ));
+        assert!(matches!(view.resolve(b"self", LastLink::Keep), Ok(Resolved::Found(_))));
+        assert!(matches!(
+            view.resolve(b"file/x", LastLink::Follow),
+            Ok(Resolved::Blocked)
+        ));
+        let Ok(Resolved::Missing { parent, rest }) = view.resolve(b"abs/new/names", LastLink::Follow) else {
+            panic!("it is missing");
+        };
+        assert_eq!(
+            (parent.path.as_slice(), rest),
+            (&b"d/e"[..], vec![b"new".to_vec(), b"names".to_vec()])
+        );
+    }
+
+    #[test]
+    fn a_plain_directory_hides_nothing() {
+        let Some((place, _)) = layers() else { return };
+        let view = View::open(&[place.path().join("1/d")], Whiteouts::Plain).unwrap();
+        assert_eq!(names_in(&view, "/"), ["e", "hidden"]);
+    }
 }

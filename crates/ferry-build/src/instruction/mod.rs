@@ -127,4 +127,4 @@ fn quoted(words: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

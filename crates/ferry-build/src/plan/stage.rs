@@ -300,7 +300,7 @@ impl StageBuilder<'_, '_> {
         let file = self.planner.file;
         if let Some(number) = file.stage_before(from, self.number) {
             let target = self.target.clone();
-            let stage = self.planner.stage(number, &target);
+            let stage = self.planner.stage_with_needs(number, &target);
             return stage.map(|stage| stage.root).map_err(|error| error.fault);
         }
         if from.eq_ignore_ascii_case("scratch") {

@@ -1,11 +1,10 @@
 //! COPY and ADD: select, lay out, and write only what no earlier build has made.
 
-use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use ferry_oci::{DiffId, Digest};
-use ferry_store::layer::{Decompressed, unpack};
+use ferry_store::layer::unpack;
 use ferry_store::{Limits, Store};
 use rustix::fs::{Mode, OFlags};
 
@@ -219,9 +218,8 @@ impl UnpackedArchive {
         )
         .map_err(|errno| failed("open", &unpacked.path)(errno.into()))?;
         let file = std::fs::File::from(view.open_file(found)?);
-        let tar = Decompressed::detect(BufReader::new(file))?;
         unpack(
-            BufReader::new(tar),
+            files::open_tar(file)?,
             top,
             ferry_store::layer::Whiteouts::Literal,
             &Limits::default(),

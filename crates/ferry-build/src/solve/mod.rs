@@ -1,7 +1,8 @@
 //! The solver: runs the vertices of a plan, each when its inputs are there, as many at once as there are cores.
 //!
 //! Everything is polled by the build's own future, so dropping that ends everything. A vertex that
-//! fails ends only what needs it; other platforms and stages go on, and the first failure is reported.
+//! fails ends only what needs it; other platforms and stages go on, and the failure that comes first in the
+//! graph is reported.
 
 mod copy;
 mod directory;
@@ -12,7 +13,7 @@ mod run;
 mod snapshot;
 mod stubs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ferry_oci::{DiffId, Digest};
@@ -61,7 +62,8 @@ pub(crate) struct Solver<'a> {
     pub(crate) context: OnceCell<Arc<View>>,
     /// Selections from the context, by what was asked for: platforms share them.
     pub(crate) selections: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Selection>>>>>,
-    pub(crate) failures: Mutex<Vec<BuildError>>,
+    /// By the vertex's place in the graph, so that of several the same is reported each time.
+    pub(crate) failures: Mutex<BTreeMap<usize, BuildError>>,
 }
 
 /// A vertex, or what it needs, failed; the reason is with the solver.
@@ -81,12 +83,12 @@ impl<'a> Solver<'a> {
             let input = |root: &RootRef| root.map(|index| solved[index.0].clone());
             let parent = input(&node.parent);
             let sources = node.sources.iter().map(input).collect();
-            solved.push(self.solve(node, told, parent, sources).boxed().shared());
+            solved.push(self.solve(index, node, told, parent, sources).boxed().shared());
         }
         let results = join_all(solved).await;
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if !failures.is_empty() {
-            return Err(failures.remove(0));
+        if let Some((_, first)) = failures.pop_first() {
+            return Err(first);
         }
         // Without a failure every vertex gave something.
         Ok(results.into_iter().flatten().collect())
@@ -94,6 +96,7 @@ impl<'a> Solver<'a> {
 
     async fn solve(
         &'a self,
+        place: usize,
         node: &'a Node,
         told: Told<'a>,
         parent: Option<Solved<'a>>,
@@ -104,10 +107,17 @@ impl<'a> Solver<'a> {
         let mut inputs = inputs.into_iter();
         let parent = inputs.next().unwrap_or(Err(Failed))?;
         let sources = inputs.collect::<Result<Vec<_>, _>>()?;
-        self.step(node, told, &parent, &sources).await
+        self.step(place, node, told, &parent, &sources).await
     }
 
-    async fn step(&self, node: &Node, mut told: Told<'a>, parent: &Root, sources: &[Root]) -> Result<Root, Failed> {
+    async fn step(
+        &self,
+        place: usize,
+        node: &Node,
+        mut told: Told<'a>,
+        parent: &Root,
+        sources: &[Root],
+    ) -> Result<Root, Failed> {
         let result = match &node.op {
             Op::Image { key, .. } => self.image(key, &mut told).await,
             Op::Run(op) => self.run_step(node, op, parent, sources, &mut told).await,
@@ -121,13 +131,13 @@ impl<'a> Solver<'a> {
             }
             Err(failure) => {
                 told.fail(&failure).await;
-                self.note(node, failure);
+                self.note(place, node, failure);
                 Err(Failed)
             }
         }
     }
 
-    fn note(&self, node: &Node, failure: StepFailure) {
+    fn note(&self, place: usize, node: &Node, failure: StepFailure) {
         let is_for_several = self.plan.images.len() > 1;
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let error = VertexError {
@@ -136,7 +146,7 @@ impl<'a> Solver<'a> {
             instruction: node.source.clone(),
             failure,
         };
-        failures.push(Box::new(error).into());
+        failures.insert(place, Box::new(error).into());
     }
 
     /// The context's files, fetched when the first step needs them.

@@ -1,8 +1,11 @@
 //! What RUN steps have mounted besides their root: other file systems, caches, scripts.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ferry_oci::Digest;
 use ferry_store::Store;
@@ -12,6 +15,10 @@ use rustix::io::Errno;
 use super::Root;
 use super::snapshot::StepSnapshot;
 use crate::cache::{MOUNTS, TEMPORARY, failed, make_folders};
+use crate::files::{
+    self, Count, LastLink, Layout, Origin, Placement, Resolved, Selection, SelectionFault, Trust, View, Whiteouts,
+    select_path,
+};
 use crate::plan::{MountKind, RunMount, Script, Sharing};
 use crate::{MountAccess, MountSource, StepFailure, StepMount, unique};
 
@@ -44,12 +51,8 @@ impl Mounts {
                     input, path, access, ..
                 } => {
                     let root = sources.get(*input).cloned().unwrap_or_default();
-                    let view = StepSnapshot::prepare(store, &root.layers)?;
-                    let lower = view.overlay.lower.clone();
-                    mounts._views.push(view);
-                    MountSource::Layers {
-                        lower,
-                        path: path.clone(),
+                    MountSource::Host {
+                        path: mounts.bind(store, &root, path, *access)?,
                         access: *access,
                     }
                 }
@@ -64,6 +67,43 @@ impl Mounts {
             mounts.script(store, script)?;
         }
         Ok(mounts)
+    }
+
+    /// Where what `path` of `root` holds can be bound from. What a single layer has is bound from that
+    /// layer, read-only; anything else is copied first, and what a step writes into it is thrown away.
+    fn bind(&mut self, store: &Store, root: &Root, path: &str, access: MountAccess) -> Result<PathBuf, StepFailure> {
+        let snapshot = StepSnapshot::prepare(store, &root.layers)?;
+        let view = Arc::new(snapshot.lower()?);
+        let found = match view.resolve(path.as_bytes(), LastLink::Follow)? {
+            Resolved::Found(found) => found,
+            Resolved::Missing { .. } | Resolved::Blocked => {
+                return Err(SelectionFault::NotFound(path.to_owned()).into());
+            }
+        };
+        if access == MountAccess::ReadOnly
+            && let Some(layer) = found.only_layer()
+        {
+            let below = OsStr::from_bytes(&found.path);
+            return Ok(snapshot.overlay.lower[layer].join(below));
+        }
+        let folder = store.root().join(TEMPORARY).join(unique::name());
+        make_folders(store, &folder)?;
+        self.temporary.push(folder.clone());
+        let nothing = View::open(&[], Whiteouts::Plain)?;
+        let mut layout = Layout::new(&nothing, 0);
+        let selection = select_one(view, &found.path)?;
+        let placement = Placement {
+            destination: "/content",
+            owner: None,
+            mode: None,
+            sources: Count::One,
+        };
+        for source in &selection.sources {
+            layout.place(source, &placement)?;
+        }
+        files::write(&layout, &folder)?;
+        self._views.push(snapshot);
+        Ok(folder.join("content"))
     }
 
     fn cache(&mut self, store: &Store, kind: &MountKind) -> Result<MountSource, StepFailure> {
@@ -102,17 +142,19 @@ impl Mounts {
             }
         }
         make_cache(&place, *mode, *uid, *gid)?;
-        if path != "/" {
-            return Ok(MountSource::Layers {
-                lower: vec![place],
-                path: path.clone(),
-                access: MountAccess::ReadOnly,
-            });
+        let access = *access;
+        if path == "/" {
+            return Ok(MountSource::Host { path: place, access });
         }
-        Ok(MountSource::Host {
-            path: place,
-            access: *access,
-        })
+        // A directory within the cache, which steps write: no link in it may lead out.
+        let view = View::open(std::slice::from_ref(&place), Whiteouts::Plain)?;
+        match view.resolve(path.as_bytes(), LastLink::Follow)? {
+            Resolved::Found(found) => Ok(MountSource::Host {
+                path: place.join(OsStr::from_bytes(&found.path)),
+                access,
+            }),
+            Resolved::Missing { .. } | Resolved::Blocked => Err(SelectionFault::NotFound(path.clone()).into()),
+        }
     }
 
     fn script(&mut self, store: &Store, script: &Script) -> Result<(), StepFailure> {
@@ -155,6 +197,15 @@ impl Drop for Mounts {
             }
         }
     }
+}
+
+fn select_one(view: Arc<View>, path: &[u8]) -> Result<Selection, StepFailure> {
+    let origin = Origin {
+        view,
+        ignore: None,
+        trust: Trust::Layers,
+    };
+    Ok(select_path(&origin, path)?)
 }
 
 /// The cache's directory, with owner and mode when it is new.

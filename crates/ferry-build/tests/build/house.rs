@@ -365,8 +365,8 @@ impl Images for ListedImages {
     }
 }
 
-/// Understands `write PATH TEXT`, `append PATH TEXT`, `touch PATH`, `mkdir PATH`, `rm PATH`, `env NAME PATH`, `platform PATH`, `print TEXT`
-/// and `exit N`, separated by `;`, and edits the upper directory as an overlay would.
+/// Understands `write PATH TEXT`, `append PATH TEXT`, `touch PATH`, `mkdir PATH`, `rm PATH`, `env NAME PATH`, `platform PATH`, `print TEXT`,
+/// `meet N` (waits until N steps have run at once) and `exit N`, separated by `;`, and edits the upper directory as an overlay would.
 #[derive(Default)]
 pub(crate) struct ScriptRunner {
     pub(crate) runs: AtomicUsize,
@@ -382,8 +382,6 @@ impl StepRunner for ScriptRunner {
         self.steps.lock().unwrap().push(step.clone());
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
-        // Give others the chance to run at the same time.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         let result = self.script(step, output).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         result
@@ -426,6 +424,12 @@ impl ScriptRunner {
                 ["print", text @ ..] => {
                     let text = format!("{}\n", text.join(" "));
                     output.write(OutputStream::Stdout, text.into()).await;
+                }
+                ["meet", others] => {
+                    let others: usize = others.parse().unwrap();
+                    while self.most_at_once.load(Ordering::SeqCst) < others {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 ["exit", code] => return Ok(code.parse().unwrap()),
                 [""] => {}

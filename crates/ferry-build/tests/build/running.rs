@@ -70,25 +70,32 @@ fn mounts_reach_the_runner() {
     }
     let house = House::new();
     house.file("src/a", "1").file("other", "1");
-    let text = "FROM scratch AS tools\nRUN write /t 1\nFROM scratch\nRUN --mount=target=/src,source=src --mount=from=tools,target=/t --mount=type=cache,target=/c --mount=type=tmpfs,target=/tmp,size=1m write /out 1\n";
+    let text = "FROM scratch AS tools\nRUN write /t 1\nFROM scratch\nRUN --mount=target=/src,source=src --mount=from=tools,target=/t --mount=target=/w,source=src,rw --mount=type=cache,target=/c --mount=type=tmpfs,target=/tmp,size=1m write /out 1\n";
     let first = house.build(text);
-    assert_eq!(first.runs, 2);
+    assert!(first.result.is_ok(), "{}", first.error());
     let step = house.runner.steps.lock().unwrap().pop().unwrap();
     let shown: Vec<String> = step
         .mounts
         .iter()
         .map(|mount| match &mount.source {
-            MountSource::Layers { path, lower, .. } => format!("{} layers:{path}:{}", mount.target, lower.len()),
-            MountSource::Host { .. } => format!("{} host", mount.target),
+            MountSource::Host { path, access } => {
+                let place = if path.to_string_lossy().contains("/layers/") {
+                    "layer"
+                } else {
+                    "folder"
+                };
+                format!("{} {place} {access:?}", mount.target)
+            }
             MountSource::Tmpfs { size_bytes } => format!("{} tmpfs:{size_bytes:?}", mount.target),
         })
         .collect();
     assert_eq!(
         shown,
         [
-            "/src layers:/src:1",
-            "/t layers:/:1",
-            "/c host",
+            "/src layer ReadOnly",
+            "/t layer ReadOnly",
+            "/w folder ReadWrite",
+            "/c folder ReadWrite",
             "/tmp tmpfs:Some(1048576)"
         ]
     );
