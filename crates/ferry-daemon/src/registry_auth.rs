@@ -39,15 +39,11 @@ pub(crate) struct AuthConfig {
 }
 
 /// The credentials in `headers`, for the registry of `reference` and no other.
-pub(crate) fn for_reference(
-    headers: &HeaderMap,
-    reference: &Reference,
-) -> Result<Box<dyn Credentials>, ApiError> {
+pub(crate) fn for_reference(headers: &HeaderMap, reference: &Reference) -> Result<Box<dyn Credentials>, ApiError> {
     let Some(value) = headers.get(HEADER) else {
         return Ok(Box::new(Anonymous));
     };
-    let malformed =
-        || ApiError::bad_request("invalid X-Registry-Auth header: it must be JSON in base64");
+    let malformed = || ApiError::bad_request("invalid X-Registry-Auth header: it must be JSON in base64");
     if value.len() > MAX_HEADER_BYTES {
         return Err(malformed());
     }
@@ -59,8 +55,7 @@ pub(crate) fn for_reference(
     if json.is_empty() {
         return Ok(Box::new(Anonymous));
     }
-    let config: Option<AuthConfig> =
-        serde_json::from_slice(&json).map_err(|_not_json| malformed())?;
+    let config: Option<AuthConfig> = serde_json::from_slice(&json).map_err(|_not_json| malformed())?;
     Ok(match config.and_then(|config| config.credential()) {
         Some(credential) => Box::new(ForOneRegistry {
             domain: reference.domain().to_owned(),
@@ -133,20 +128,14 @@ mod tests {
     fn every_shape_of_credential() {
         for (json, expect) in [
             ("{}", None),
-            (
-                r#"{"username":"a","password":"b","email":""}"#,
-                basic("a", "b"),
-            ),
+            (r#"{"username":"a","password":"b","email":""}"#, basic("a", "b")),
             (r#"{"auth":"YTpiOmM="}"#, basic("a", "b:c")),
             (r#"{"auth":"***"}"#, None),
             (
                 r#"{"identitytoken":"t"}"#,
                 Some(Credential::IdentityToken("t".to_owned())),
             ),
-            (
-                r#"{"registrytoken":"t"}"#,
-                Some(Credential::Bearer("t".to_owned())),
-            ),
+            (r#"{"registrytoken":"t"}"#, Some(Credential::Bearer("t".to_owned()))),
         ] {
             assert_eq!(config(json).credential(), expect, "{json}");
         }
@@ -176,10 +165,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, HeaderValue::from_static(header));
             let credentials = for_reference(&headers, &reference).expect("credentials");
-            assert_eq!(
-                credentials.for_registry("localhost:5000").await,
-                basic("a>?", "b")
-            );
+            assert_eq!(credentials.for_registry("localhost:5000").await, basic("a>?", "b"));
             assert_eq!(credentials.for_registry("docker.io").await, None);
         }
         for (header, is_valid) in [
@@ -191,11 +177,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, HeaderValue::from_static(header));
-            assert_eq!(
-                for_reference(&headers, &reference).is_ok(),
-                is_valid,
-                "{header}"
-            );
+            assert_eq!(for_reference(&headers, &reference).is_ok(), is_valid, "{header}");
         }
     }
 }

@@ -9,7 +9,7 @@ use ferry_oci::Platform;
 use ferry_oci::cpu::Cpu;
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::emulation::{Emulators, Support};
-use ferry_runtime::profile::{CgroupVersion, UserNamespace};
+use ferry_runtime::profile::{self, CgroupVersion, UserNamespace};
 use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
 use ferry_store::Store;
 
@@ -62,10 +62,12 @@ pub struct Parts {
 }
 
 /// What the host is, as far as it shapes a runtime spec.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Host {
     /// Version of its control groups.
     pub cgroups: CgroupVersion,
+    /// Masked paths whose names depend on the machine, such as those of each CPU.
+    pub masked: Vec<String>,
 }
 
 impl std::ops::Deref for Engine {
@@ -126,8 +128,8 @@ impl Engine {
     }
 
     /// What the host is.
-    pub fn host(&self) -> Host {
-        self.host
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// How the programs of each CPU run here; looked up once.
@@ -199,6 +201,7 @@ impl Host {
         let is_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         Self {
             cgroups: if is_v2 { CgroupVersion::V2 } else { CgroupVersion::V1 },
+            masked: profile::masked_on_this_host(),
         }
     }
 }

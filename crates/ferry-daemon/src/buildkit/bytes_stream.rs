@@ -12,10 +12,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// The engine's end of the stream, and the messages to answer the call with.
 pub(super) fn pipe(
     mut incoming: Streaming<BytesMessage>,
-) -> (
-    DuplexStream,
-    impl Stream<Item = Result<BytesMessage, Status>> + Send,
-) {
+) -> (DuplexStream, impl Stream<Item = Result<BytesMessage, Status>> + Send) {
     let (ours, theirs) = tokio::io::duplex(BUFFER_BYTES);
     let (from_us, mut to_us) = tokio::io::split(theirs);
     tokio::spawn(async move {
@@ -27,9 +24,7 @@ pub(super) fn pipe(
         let _ = to_us.shutdown().await;
     });
     let outgoing = ReaderStream::new(from_us).map(|piece| match piece {
-        Ok(data) => Ok(BytesMessage {
-            data: data.to_vec(),
-        }),
+        Ok(data) => Ok(BytesMessage { data: data.to_vec() }),
         Err(error) => Err(Status::unavailable(error.to_string())),
     });
     (ours, outgoing)

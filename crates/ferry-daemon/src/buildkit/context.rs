@@ -110,11 +110,7 @@ impl SessionContext {
 
 #[async_trait]
 impl Context for SessionContext {
-    async fn read(
-        &self,
-        file: ContextFile,
-        limit_bytes: u64,
-    ) -> Result<Option<Vec<u8>>, PortError> {
+    async fn read(&self, file: ContextFile, limit_bytes: u64) -> Result<Option<Vec<u8>>, PortError> {
         let (tree, names) = match file {
             ContextFile::Dockerfile => {
                 let mut names = vec![self.file.clone()];
@@ -129,13 +125,7 @@ impl Context for SessionContext {
                 let names = vec![IGNORE_FILE.to_owned()];
                 let title = format!("load {IGNORE_FILE}");
                 let tree = self
-                    .receive(
-                        &self.context,
-                        IGNORE_FILE,
-                        &title,
-                        names.clone(),
-                        Vec::new(),
-                    )
+                    .receive(&self.context, IGNORE_FILE, &title, names.clone(), Vec::new())
                     .await?;
                 (tree, names)
             }
@@ -160,10 +150,7 @@ impl Context for SessionContext {
             )
             .await?;
         let path = tree.path().to_owned();
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(tree);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(tree);
         Ok(path)
     }
 }
@@ -182,10 +169,9 @@ fn lower_case(dockerfile: &str) -> Option<String> {
 
 fn class(error: &SyncError) -> ErrorClass {
     match error {
-        SyncError::Client { .. }
-        | SyncError::Kind { .. }
-        | SyncError::Session(_)
-        | SyncError::Protocol(_) => ErrorClass::Invalid,
+        SyncError::Client { .. } | SyncError::Kind { .. } | SyncError::Session(_) | SyncError::Protocol(_) => {
+            ErrorClass::Invalid
+        }
         SyncError::Call { .. } | SyncError::Interrupted => ErrorClass::Unavailable,
         SyncError::Context(error) => context_class(error),
     }

@@ -63,10 +63,7 @@ impl BuildKit {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let services = self
-            .services()
-            .into_axum_router()
-            .merge(telemetry::routes());
+        let services = self.services().into_axum_router().merge(telemetry::routes());
         if let Err(error) = transport::serve(io, services).await {
             tracing::debug!(%error, "a gRPC connection ended");
         }
@@ -74,8 +71,7 @@ impl BuildKit {
 
     /// Reads what a client says of the session that it opens.
     pub(crate) fn announcement(&self, headers: &HeaderMap) -> Result<Announcement, Status> {
-        Announcement::from_headers(headers)
-            .map_err(|error| Status::invalid_argument(error.to_string()))
+        Announcement::from_headers(headers).map_err(|error| Status::invalid_argument(error.to_string()))
     }
 
     /// Carries the session that a client opened by `POST /session`, until it closes.
@@ -96,9 +92,7 @@ impl BuildKit {
         let gateway = LlbBridgeServer::new(self.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Routes::new(control)
-            .add_service(gateway)
-            .add_service(health::service())
+        Routes::new(control).add_service(gateway).add_service(health::service())
     }
 
     fn engine(&self) -> &Engine {

@@ -34,16 +34,12 @@ async fn export(request: Request) -> Response {
     }
     let body = Full::new(Bytes::from_static(EMPTY_MESSAGE)).with_trailers(async {
         let mut trailers = HeaderMap::new();
-        trailers.insert(
-            HeaderName::from_static("grpc-status"),
-            HeaderValue::from_static("0"),
-        );
+        trailers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
         Some(Ok(trailers))
     });
     let mut response = Response::new(Body::new(body));
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }

@@ -51,13 +51,7 @@ where
 /// and that ends when the peer closes. Waits for nothing: the peer's preface is read as the connection is polled.
 pub async fn connect<I>(
     io: I,
-) -> Result<
-    (
-        Channel,
-        impl Future<Output = Result<(), hyper::Error>> + Send + 'static,
-    ),
-    hyper::Error,
->
+) -> Result<(Channel, impl Future<Output = Result<(), hyper::Error>> + Send + 'static), hyper::Error>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -98,9 +92,7 @@ impl tower::Service<Request<Body>> for Channel {
 fn absolute(uri: Uri) -> Uri {
     let mut parts = uri.into_parts();
     parts.scheme.get_or_insert(Scheme::HTTP);
-    parts
-        .authority
-        .get_or_insert(Authority::from_static("localhost"));
+    parts.authority.get_or_insert(Authority::from_static("localhost"));
     if parts.path_and_query.is_none() {
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     }

@@ -8,7 +8,7 @@ use crate::error::Class;
 pub enum Error {
     /// The Dockerfile, a step, or what they need.
     #[error(transparent)]
-    Build(#[from] ferry_build::BuildError),
+    Build(Box<ferry_build::BuildError>),
     /// The client's files.
     #[error(transparent)]
     Context(#[from] ContextError),

@@ -33,7 +33,10 @@ impl BaseImages {
     async fn find_here(&self, reference: &Reference, platform: &Platform) -> Result<Here, PortError> {
         let (engine, reference, platform) = (self.engine.clone(), reference.clone(), platform.clone());
         let found = tokio::task::spawn_blocking(move || look(&engine, &reference, &platform)).await;
-        found.map_err(image::Error::from).and_then(|found| found).map_err(port_error)
+        found
+            .map_err(image::Error::from)
+            .and_then(|found| found)
+            .map_err(port_error)
     }
 
     /// Fetches the image. The name is given to what came where nobody has it, or where `naming` says so:
@@ -80,8 +83,9 @@ impl Images for BaseImages {
     ) -> Result<BaseImage, PortError> {
         let here = self.find_here(reference, platform).await?;
         if policy != PullPolicy::Always
-            && let Here::Complete(target, image) = here
+            && let Here::Complete(found) = here
         {
+            let (target, image) = *found;
             return base_image(reference, target, &image).map_err(port_error);
         }
         let naming = match (policy, &here) {
@@ -107,11 +111,12 @@ impl Images for BaseImages {
             (Err(error), _) => return Err(error),
         };
         let (engine, wanted) = (self.engine.clone(), platform.clone());
-        let found = tokio::task::spawn_blocking(move || engine.store.image(&target, &wanted).map(|image| (target, image)))
-            .await
-            .map_err(image::Error::from)
-            .and_then(|found| Ok(found?))
-            .and_then(|(target, image)| base_image(reference, target, &image));
+        let found =
+            tokio::task::spawn_blocking(move || engine.store.image(&target, &wanted).map(|image| (target, image)))
+                .await
+                .map_err(image::Error::from)
+                .and_then(|found| Ok(found?))
+                .and_then(|(target, image)| base_image(reference, target, &image));
         found.map_err(port_error)
     }
 
@@ -142,7 +147,7 @@ enum Naming {
 /// What the store has under a name.
 enum Here {
     /// The image, with all layers.
-    Complete(Descriptor, Box<Image>),
+    Complete(Box<(Descriptor, Image)>),
     /// Images for other platforms.
     OtherPlatforms(Vec<Platform>),
     /// The image, but not all of it.
@@ -158,7 +163,7 @@ fn look(engine: &Engine, reference: &Reference, platform: &Platform) -> Result<H
     };
     let store = &engine.store;
     match store.image(&target, platform) {
-        Ok(image) if image.presence(store)? == Presence::Complete => Ok(Here::Complete(target, Box::new(image))),
+        Ok(image) if image.presence(store)? == Presence::Complete => Ok(Here::Complete(Box::new((target, image)))),
         Ok(_) => Ok(Here::Incomplete),
         Err(ferry_store::Error::PlatformMissing { .. } | ferry_store::Error::BlobMissing(_)) => {
             let entries = store.platforms(&target)?.into_iter();

@@ -9,12 +9,13 @@ use ferry_build::{
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::profile::{self, ProfileInput};
 use ferry_runtime::{AttachOptions, Durability, Log, Overlay, Signal, Stdin, Stdio};
-use oci_spec::runtime::{Mount, PosixRlimit, PosixRlimitType, Spec};
+use oci_spec::runtime::{Mount, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
 use tokio_util::sync::CancellationToken;
 
 use super::images::class;
 use super::step_output;
-use crate::container::{self, Confinement, ContainerId, HostOptions, NetworkMode, read_exit};
+use crate::container::start::{read_exit, start_error};
+use crate::container::{self, Confinement, ContainerId, HostOptions, NetworkMode, spec};
 use crate::launch::{LaunchRequest, Launched};
 use crate::network::Endpoint;
 use crate::{Engine, folder};
@@ -132,33 +133,33 @@ impl Engine {
         network: &NetworkMode,
         dir: &Path,
     ) -> Result<Spec, container::Error> {
-        let mut spec = profile::default_spec(&ProfileInput {
+        let mut made = profile::default_spec(&ProfileInput {
             hostname: Some(hostname.to_owned()).filter(|_| *network != NetworkMode::Host),
             args: step.args.clone(),
             env: step.env.clone(),
             cwd: step.working_dir.clone(),
-            network: container::spec_network(network),
+            network: spec::network(network),
             cgroups: self.host().cgroups,
             capabilities: Some(CapabilitySet::DEFAULT),
             shm_size_bytes: step.limits.shm_size_bytes,
             user_namespace: self.user_namespace(&step.platform)?,
             ..ProfileInput::default()
         });
-        let mut mounts = spec.mounts().clone().unwrap_or_default();
+        let mut mounts = made.mounts().clone().unwrap_or_default();
         for name in ["hosts", "resolv.conf"] {
             let target = Path::new("/etc").join(name);
-            mounts.push(container::bind(&dir.join(name), &target, &["rbind", "rprivate"]));
+            mounts.push(spec::mount(&dir.join(name), &target, &["rbind", "rprivate"]));
         }
         for mount in &step.mounts {
             mounts.push(step_mount(mount)?);
         }
-        spec.set_mounts(Some(mounts));
-        if let Some(process) = spec.process_mut()
+        made.set_mounts(Some(mounts));
+        if let Some(process) = made.process_mut()
             && !step.limits.ulimits.is_empty()
         {
             process.set_rlimits(Some(rlimits(&step.limits.ulimits)?));
         }
-        Ok(spec)
+        Ok(made)
     }
 
     /// Starts the process and waits for its end, or ends it.
@@ -178,7 +179,7 @@ impl Engine {
         if cancelled.is_cancelled() {
             return Ok(KILLED);
         }
-        monitor.start().map_err(container::start_error)?;
+        monitor.start().map_err(start_error)?;
         let exit = read_exit(watch);
         tokio::pin!(exit);
         let ending = async {
@@ -224,7 +225,7 @@ fn step_mount(mount: &StepMount) -> Result<Mount, container::Error> {
                 MountAccess::ReadOnly => "ro",
                 MountAccess::ReadWrite => "rw",
             };
-            Ok(container::bind(path, target, &["rbind", "rprivate", access]))
+            Ok(spec::mount(path, target, &["rbind", "rprivate", access]))
         }
         MountSource::Tmpfs { size_bytes } => {
             let mut options = vec!["nosuid".to_owned(), "nodev".to_owned()];
@@ -273,9 +274,16 @@ fn rlimits(ulimits: &[(String, u64, u64)]) -> Result<Vec<PosixRlimit>, container
                 value: name.clone(),
                 reason: "no such limit".to_owned(),
             })?;
-            let mut limit = PosixRlimit::default();
-            limit.set_typ(kind).set_soft(*soft).set_hard(*hard);
-            Ok(limit)
+            PosixRlimitBuilder::default()
+                .typ(kind)
+                .soft(*soft)
+                .hard(*hard)
+                .build()
+                .map_err(|error| container::Error::InvalidOption {
+                    option: "ulimit",
+                    value: name.clone(),
+                    reason: error.to_string(),
+                })
         })
         .collect()
 }

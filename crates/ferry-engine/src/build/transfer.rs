@@ -70,7 +70,12 @@ impl Reports {
     pub(super) async fn tell(mut self, output: &StepOutput) {
         while let Some(report) = self.0.recv().await {
             output
-                .status(&report.id.to_string(), report.done_bytes, report.total_bytes, report.state)
+                .status(
+                    &report.id.to_string(),
+                    report.done_bytes,
+                    report.total_bytes,
+                    report.state,
+                )
                 .await;
         }
     }

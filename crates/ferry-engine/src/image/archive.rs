@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use ferry_oci::{Descriptor, Platform, Reference};
+use ferry_store::Lease;
 use ferry_store::archive::{self, SaveOptions};
 
 use super::Error;
@@ -16,6 +17,14 @@ pub struct LoadedImage {
     pub name: Option<String>,
     /// The index or manifest.
     pub target: Descriptor,
+}
+
+/// Images that were looked up to be saved. They stay as long as this lives.
+#[derive(Debug)]
+pub struct ImagesToSave {
+    images: Vec<(Option<Reference>, Descriptor)>,
+    options: SaveOptions,
+    _lease: Lease,
 }
 
 impl Engine {
@@ -42,18 +51,14 @@ impl Engine {
         Ok(images)
     }
 
-    /// Writes the images that `names` mean to `out`. Each name is looked up before the first byte. Blocks.
-    pub fn save_images(&self, names: &[String], platforms: &[Platform], out: impl Write) -> Result<(), Error> {
-        let _lease = self.store.lease();
-        let images = self.images_to_save(names)?;
-        let options = SaveOptions {
-            platforms: platforms.to_vec(),
-        };
-        Ok(archive::save(&self.store, &images, &options, out)?)
+    /// Writes `images` to `out`. Blocks.
+    pub fn save_images(&self, images: &ImagesToSave, out: impl Write) -> Result<(), Error> {
+        Ok(archive::save(&self.store, &images.images, &images.options, out)?)
     }
 
-    /// What [`Engine::save_images`] would write; fails for what is not there.
-    pub fn images_to_save(&self, names: &[String]) -> Result<Vec<(Option<Reference>, Descriptor)>, Error> {
+    /// What `names` mean, of these platforms or of all that are here; fails for what is not there.
+    pub fn images_to_save(&self, names: &[String], platforms: &[Platform]) -> Result<ImagesToSave, Error> {
+        let lease = self.store.lease();
         let mut images = Vec::new();
         for name in names {
             let target = self.find_image(name)?;
@@ -64,7 +69,13 @@ impl Engine {
                 None => images.push((None, target)),
             }
         }
-        Ok(images)
+        Ok(ImagesToSave {
+            images,
+            options: SaveOptions {
+                platforms: platforms.to_vec(),
+            },
+            _lease: lease,
+        })
     }
 
     /// Images that lost their last name to what was loaded stay, dangling.

@@ -3,9 +3,7 @@
 use std::io::Read;
 
 use ferry_oci::oci_spec::image::MediaType;
-use ferry_oci::{
-    Descriptor, Digest, History, ImageConfig, Platform, Reference, RootFs, media_type,
-};
+use ferry_oci::{Descriptor, Digest, History, ImageConfig, Platform, Reference, RootFs, media_type};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -182,13 +182,10 @@ impl ListFilter {
 }
 
 fn container_ids(uses: &Uses, manifest: &Descriptor) -> Vec<String> {
-    uses.of(manifest)
-        .iter()
-        .map(|usage| usage.container.clone())
-        .collect()
+    uses.of(manifest).iter().map(|usage| usage.container.clone()).collect()
 }
 
-/// A config's time; one that cannot be read is none.
-pub(super) fn created(text: Option<&str>) -> Option<OffsetDateTime> {
+/// A time as configs hold it, RFC 3339; one that cannot be read is none.
+pub fn created(text: Option<&str>) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text?, &Rfc3339).ok()
 }

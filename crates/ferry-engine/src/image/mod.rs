@@ -17,11 +17,11 @@ mod resolve;
 mod tag;
 mod usage;
 
-pub use archive::LoadedImage;
+pub use archive::{ImagesToSave, LoadedImage};
 pub use error::Error;
 pub use import::ImportOptions;
 pub use inspect::{ImageDetail, ImageHistory};
-pub use list::{ImageSummary, ListFilter, Variant};
+pub use list::{ImageSummary, ListFilter, Variant, created};
 pub(crate) use names::Naming;
 pub use prune::{PruneFilter, PruneScope, Pruned};
 pub use pull::{Novelty, Platforms, Pulled};

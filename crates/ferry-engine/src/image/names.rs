@@ -50,7 +50,7 @@ impl NamedImage {
         self.names
             .iter()
             .filter(|name| name.tag().is_some())
-            .map(|name| tagged(name))
+            .map(tagged)
             .collect()
     }
 
@@ -157,7 +157,7 @@ fn is_dangling(name: &Reference) -> bool {
 
 fn has_names(store: &Store, target: &Descriptor) -> bool {
     let records = store.images().list();
-    records.iter().any(|record| {
-        record.target.digest() == target.digest() && !is_dangling(&record.reference)
-    })
+    records
+        .iter()
+        .any(|record| record.target.digest() == target.digest() && !is_dangling(&record.reference))
 }

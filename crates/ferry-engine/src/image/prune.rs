@@ -43,9 +43,7 @@ pub struct Pruned {
 impl Engine {
     /// Removes images that no container uses, then all content that nothing holds.
     pub async fn prune_images(&self, filter: PruneFilter) -> Result<Pruned, Error> {
-        let removed = self
-            .blocking(move |engine| engine.prune_images_now(&filter))
-            .await?;
+        let removed = self.blocking(move |engine| engine.prune_images_now(&filter)).await?;
         let reclaimed = self.collect_garbage().await?;
         self.events.send(
             "image",

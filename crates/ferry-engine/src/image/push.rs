@@ -36,10 +36,7 @@ impl Engine {
             selection,
             partial,
         };
-        let pushed = self
-            .registry
-            .push(&self.store, &push, credentials, progress)
-            .await?;
+        let pushed = self.registry.push(&self.store, &push, credentials, progress).await?;
         self.image_event("push", &record.target, &tagged(reference))?;
         Ok(pushed)
     }

@@ -2,9 +2,9 @@
 
 use ferry_oci::{Digest, Reference};
 
+use super::Error;
 use super::names::{NamedImage, dangling, tagged};
 use super::usage::{self, Use, Uses};
-use super::Error;
 use crate::Engine;
 
 /// What stands in the way of a removal.
@@ -49,9 +49,7 @@ impl Engine {
         let chosen = self.names_meant(wanted, &image);
         match chosen {
             // By name: others may go on using the image under theirs.
-            Some(name) if image.names.len() > 1 => {
-                self.untag(&image, std::slice::from_ref(&name), Fate::Stays)
-            }
+            Some(name) if image.names.len() > 1 => self.untag(&image, std::slice::from_ref(&name), Fate::Stays),
             Some(name) => {
                 let held = self.holder(&image, &uses, removal)?;
                 if let Some(holder) = held {
@@ -99,12 +97,7 @@ impl Engine {
         Ok(None)
     }
 
-    pub(super) fn untag(
-        &self,
-        image: &NamedImage,
-        names: &[Reference],
-        fate: Fate,
-    ) -> Result<Vec<Removed>, Error> {
+    pub(super) fn untag(&self, image: &NamedImage, names: &[Reference], fate: Fate) -> Result<Vec<Removed>, Error> {
         let mut records = names.to_vec();
         if fate == Fate::Goes {
             records.push(dangling(&image.target)?);

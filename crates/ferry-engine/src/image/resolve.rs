@@ -59,7 +59,9 @@ impl Engine {
         {
             return Ok(target);
         }
-        let by_name = Reference::parse(name).map_err(Error::from).and_then(|name| self.find_by_name(&name));
+        let by_name = Reference::parse(name)
+            .map_err(Error::from)
+            .and_then(|name| self.find_by_name(&name));
         match by_name {
             Ok(Some(target)) => Ok(target),
             Ok(None) | Err(_) if may_be_id => {
@@ -72,7 +74,7 @@ impl Engine {
     }
 
     /// By name; a digest in it need only be that of an image of this repository.
-    fn find_by_name(&self, name: &Reference) -> Result<Option<Descriptor>, Error> {
+    pub(crate) fn find_by_name(&self, name: &Reference) -> Result<Option<Descriptor>, Error> {
         match self.store.images().get(name) {
             Ok(record) => return Ok(Some(record.target)),
             Err(ferry_store::Error::ImageMissing(_)) => {}

@@ -134,11 +134,7 @@ fn with_prefix(attributes: &HashMap<String, String>, prefix: &str) -> BTreeMap<S
 
 fn platforms(list: &str) -> Result<Vec<Platform>, AttributeError> {
     let mut platforms: Vec<Platform> = Vec::new();
-    for text in list
-        .split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-    {
+    for text in list.split(',').map(str::trim).filter(|text| !text.is_empty()) {
         let platform: Platform = if text == "local" {
             Platform::host()
         } else {
@@ -149,11 +145,7 @@ fn platforms(list: &str) -> Result<Vec<Platform>, AttributeError> {
             platforms.push(platform);
         }
         if platforms.len() > MAX_PLATFORMS {
-            return Err(invalid(
-                "platform",
-                list,
-                format!("more than {MAX_PLATFORMS}"),
-            ));
+            return Err(invalid("platform", list, format!("more than {MAX_PLATFORMS}")));
         }
     }
     Ok(platforms)
@@ -165,11 +157,7 @@ fn form(multi_platform: Option<&str>, platforms: &[Platform]) -> Result<Form, At
     };
     match truth(text) {
         Some(true) => Ok(Form::Index),
-        Some(false) if platforms.len() > 1 => Err(invalid(
-            "multi-platform",
-            text,
-            "several platforms are asked for",
-        )),
+        Some(false) if platforms.len() > 1 => Err(invalid("multi-platform", text, "several platforms are asked for")),
         Some(false) => Ok(Form::ByPlatforms),
         None => Err(invalid("multi-platform", text, "neither true nor false")),
     }
@@ -198,11 +186,7 @@ fn network(mode: &str) -> Result<StepNetwork, AttributeError> {
         "" | "default" | "sandbox" | "bridge" => Ok(StepNetwork::Default),
         "none" => Ok(StepNetwork::None),
         "host" => Ok(StepNetwork::Host),
-        _ => Err(invalid(
-            "network",
-            mode,
-            "one of default, none and host was expected",
-        )),
+        _ => Err(invalid("network", mode, "one of default, none and host was expected")),
     }
 }
 
@@ -213,16 +197,12 @@ fn hosts(list: &str) -> Result<Vec<(String, IpAddr)>, AttributeError> {
         .filter(|text| !text.is_empty())
         .map(|text| {
             let wrong = |reason: &str| invalid("add-host", text, reason);
-            let (name, address) = text
-                .split_once('=')
-                .ok_or_else(|| wrong("name=address was expected"))?;
+            let (name, address) = text.split_once('=').ok_or_else(|| wrong("name=address was expected"))?;
             if name.is_empty() {
                 return Err(wrong("the name is empty"));
             }
             let address = address.trim_start_matches('[').trim_end_matches(']');
-            let address = address
-                .parse()
-                .map_err(|_not_an_address| wrong("not an IP address"))?;
+            let address = address.parse().map_err(|_not_an_address| wrong("not an IP address"))?;
             Ok((name.to_owned(), address))
         })
         .collect()
@@ -247,9 +227,7 @@ fn ulimits(list: &str) -> Result<Vec<(String, u64, u64)>, AttributeError> {
             // -1 is no limit (setrlimit(2) RLIM_INFINITY).
             let number = |text: &str| match text {
                 "-1" => Ok(u64::MAX),
-                text => text
-                    .parse()
-                    .map_err(|_not_a_number| wrong("a number was expected")),
+                text => text.parse().map_err(|_not_a_number| wrong("a number was expected")),
             };
             let (soft, hard) = (number(soft)?, number(hard)?);
             if soft > hard {
@@ -297,10 +275,7 @@ mod tests {
             ("attest:provenance", "mode=min,inline-only=true"),
             ("local-sessionid:context", "other"),
             ("sharedkey:localdir:context", "key"),
-            (
-                "frontend.caps",
-                "moby.buildkit.frontend.subrequests+forward",
-            ),
+            ("frontend.caps", "moby.buildkit.frontend.subrequests+forward"),
         ]))
         .expect("attributes");
         let request = asked.request;
@@ -320,10 +295,7 @@ mod tests {
         assert_eq!(request.limits.shm_size_bytes, Some(1024));
         assert_eq!(
             request.limits.ulimits,
-            [
-                ("nofile".to_owned(), 1, 2),
-                ("core".to_owned(), u64::MAX, u64::MAX)
-            ]
+            [("nofile".to_owned(), 1, 2), ("core".to_owned(), u64::MAX, u64::MAX)]
         );
         assert_eq!(asked.context.sessions["context"], "other");
         assert_eq!(asked.context.dockerfile_dir, "dockerfile");

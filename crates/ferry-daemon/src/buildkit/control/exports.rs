@@ -65,14 +65,11 @@ fn image(attributes: &HashMap<String, String>) -> Result<Export, Status> {
         .filter(|name| !name.is_empty())
         .take(MAX_NAMES + 1)
         .map(|name| {
-            Reference::parse(name)
-                .map_err(|error| Status::invalid_argument(format!("invalid image name: {error}")))
+            Reference::parse(name).map_err(|error| Status::invalid_argument(format!("invalid image name: {error}")))
         })
         .collect::<Result<_, _>>()?;
     if names.len() > MAX_NAMES {
-        return Err(Status::invalid_argument(format!(
-            "more than {MAX_NAMES} image names"
-        )));
+        return Err(Status::invalid_argument(format!("more than {MAX_NAMES} image names")));
     }
     if let Some(name) = names.iter().find(|name| name.digest().is_some()) {
         return Err(Status::invalid_argument(format!(
@@ -101,12 +98,9 @@ mod tests {
 
     #[test]
     fn names_are_normalised_and_digests_refused() {
-        let export = read(&request(
-            "image",
-            &[("name", "a, example.com/b:1"), ("push", "false")],
-        ))
-        .expect("export")
-        .expect("an image");
+        let export = read(&request("image", &[("name", "a, example.com/b:1"), ("push", "false")]))
+            .expect("export")
+            .expect("an image");
         let names: Vec<String> = export.names.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["docker.io/library/a:latest", "example.com/b:1"]);
         assert!(read(&SolveRequest::default()).expect("none").is_none());

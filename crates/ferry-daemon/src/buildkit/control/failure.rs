@@ -100,11 +100,7 @@ mod tests {
             text: "FROM a\nRUNN b\n".into(),
             lines: LineRange { first: 2, last: 2 },
         };
-        let status = status(&BuildError::Syntax {
-            source_: source,
-            message: "unknown instruction: RUNN".to_owned(),
-            expected: None,
-        });
+        let status = with_source(Code::Unknown, "unknown instruction: RUNN".to_owned(), &source);
         assert_eq!(status.code(), Code::Unknown);
         let details = rpc::Status::decode(status.details()).expect("google.rpc.Status");
         assert_eq!(details.message, status.message());

@@ -17,10 +17,9 @@ use std::sync::Arc;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_server::Control;
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    BuildHistoryEvent, BuildHistoryRequest, BytesMessage, DiskUsageRequest, DiskUsageResponse,
-    InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest,
-    SolveResponse, StatusRequest, StatusResponse, UpdateBuildHistoryRequest,
-    UpdateBuildHistoryResponse, UsageRecord,
+    BuildHistoryEvent, BuildHistoryRequest, BytesMessage, DiskUsageRequest, DiskUsageResponse, InfoRequest,
+    InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse, StatusRequest,
+    StatusResponse, UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord,
 };
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -38,37 +37,19 @@ impl Control for BuildKit {
     type SessionStream = Messages<BytesMessage>;
     type ListenBuildHistoryStream = Messages<BuildHistoryEvent>;
 
-    async fn disk_usage(
-        &self,
-        _request: Request<DiskUsageRequest>,
-    ) -> Result<Response<DiskUsageResponse>, Status> {
-        Err(Status::unimplemented(
-            "the build cache's usage is not told yet",
-        ))
+    async fn disk_usage(&self, _request: Request<DiskUsageRequest>) -> Result<Response<DiskUsageResponse>, Status> {
+        Err(Status::unimplemented("the build cache's usage is not told yet"))
     }
 
-    async fn prune(
-        &self,
-        _request: Request<PruneRequest>,
-    ) -> Result<Response<Self::PruneStream>, Status> {
-        Err(Status::unimplemented(
-            "the build cache cannot be pruned yet",
-        ))
+    async fn prune(&self, _request: Request<PruneRequest>) -> Result<Response<Self::PruneStream>, Status> {
+        Err(Status::unimplemented("the build cache cannot be pruned yet"))
     }
 
-    async fn solve(
-        &self,
-        request: Request<SolveRequest>,
-    ) -> Result<Response<SolveResponse>, Status> {
-        solve::solve(self, request.into_inner())
-            .await
-            .map(Response::new)
+    async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
+        solve::solve(self, request.into_inner()).await.map(Response::new)
     }
 
-    async fn status(
-        &self,
-        request: Request<StatusRequest>,
-    ) -> Result<Response<Self::StatusStream>, Status> {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<Self::StatusStream>, Status> {
         let job = self.jobs().find(&request.into_inner().r#ref).await?;
         let messages = Arc::clone(job.progress()).watch().map(Ok);
         Ok(Response::new(Box::pin(messages)))

@@ -13,7 +13,7 @@ const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// The progress of one build. Writing never waits for a reader.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -102,8 +102,7 @@ impl State {
                 }
             }
             None => {
-                self.places
-                    .insert(vertex.digest.clone(), self.vertices.len());
+                self.places.insert(vertex.digest.clone(), self.vertices.len());
                 self.vertices.push(vertex.clone());
             }
         }

@@ -17,10 +17,7 @@ use crate::buildkit::BuildKit;
 use crate::buildkit::session::SessionId;
 
 /// Builds and exports. Dropping the future cancels the build.
-pub(super) async fn solve(
-    buildkit: &BuildKit,
-    request: SolveRequest,
-) -> Result<SolveResponse, Status> {
+pub(super) async fn solve(buildkit: &BuildKit, request: SolveRequest) -> Result<SolveResponse, Status> {
     refuse_unsupported(&request)?;
     let export = exports::read(&request)?;
     let session: SessionId = request
@@ -66,8 +63,7 @@ async fn driven_by_client(
 }
 
 fn refuse_unsupported(request: &SolveRequest) -> Result<(), Status> {
-    let has_graph =
-        |definition: &bollard_buildkit_proto::pb::Definition| !definition.def.is_empty();
+    let has_graph = |definition: &bollard_buildkit_proto::pb::Definition| !definition.def.is_empty();
     if request.definition.as_ref().is_some_and(has_graph) {
         return Err(Status::unimplemented(
             "a build graph (LLB) made by the client is not supported; Ferry builds Dockerfiles",
@@ -83,9 +79,7 @@ fn refuse_unsupported(request: &SolveRequest) -> Result<(), Status> {
         .as_ref()
         .is_some_and(|cache| !cache.exports.is_empty() || !cache.export_ref_deprecated.is_empty());
     if exports_cache {
-        return Err(Status::unimplemented(
-            "exporting the build cache is not supported yet",
-        ));
+        return Err(Status::unimplemented("exporting the build cache is not supported yet"));
     }
     Ok(())
 }
@@ -102,13 +96,10 @@ async fn export(
     for name in &export.names {
         step.did(&format!("naming to {name}"));
     }
-    let tagged = buildkit
-        .engine()
-        .tag_built(&result.target, &export.names)
-        .await;
+    let tagged = buildkit.engine().tag_built(&result.target, &export.names).await;
     if let Err(error) = tagged {
         step.fail(&error);
-        return Err(failure::of_engine(&error));
+        return Err(failure::of_engine(&error.into()));
     }
     step.complete();
 

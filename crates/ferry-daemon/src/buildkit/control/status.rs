@@ -3,9 +3,7 @@
 use std::time::SystemTime;
 
 use bollard_buildkit_proto::google::protobuf::Timestamp;
-use bollard_buildkit_proto::moby::buildkit::v1::{
-    StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning,
-};
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
 use bollard_buildkit_proto::pb;
 use ferry_build::{BuildEvent, Source};
 
@@ -79,9 +77,7 @@ pub(super) fn range(source: &Source) -> pb::Range {
 
 /// A time as protobuf has it.
 pub(super) fn timestamp(time: SystemTime) -> Timestamp {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp {
         seconds: saturating(since.as_secs()),
         nanos: i32::try_from(since.subsec_nanos()).unwrap_or(0),

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::LlbBridge;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::{
-    EvaluateRequest, EvaluateResponse, ExecMessage, InputsRequest, InputsResponse,
-    NewContainerRequest, NewContainerResponse, PingRequest, PongResponse, ReadDirRequest,
-    ReadDirResponse, ReadFileRequest, ReadFileResponse, ReleaseContainerRequest,
-    ReleaseContainerResponse, ResolveImageConfigRequest, ResolveImageConfigResponse,
-    ResolveSourceMetaRequest, ResolveSourceMetaResponse, Result as GatewayResult, ReturnRequest,
-    ReturnResponse, SolveRequest, SolveResponse, StatFileRequest, StatFileResponse, WarnRequest,
+    EvaluateRequest, EvaluateResponse, ExecMessage, InputsRequest, InputsResponse, NewContainerRequest,
+    NewContainerResponse, PingRequest, PongResponse, ReadDirRequest, ReadDirResponse, ReadFileRequest,
+    ReadFileResponse, ReleaseContainerRequest, ReleaseContainerResponse, ResolveImageConfigRequest,
+    ResolveImageConfigResponse, ResolveSourceMetaRequest, ResolveSourceMetaResponse, Result as GatewayResult,
+    ReturnRequest, ReturnResponse, SolveRequest, SolveResponse, StatFileRequest, StatFileResponse, WarnRequest,
     WarnResponse, result,
 };
 use futures_util::Stream;
@@ -51,15 +50,10 @@ impl LlbBridge for BuildKit {
         }))
     }
 
-    async fn solve(
-        &self,
-        request: Request<SolveRequest>,
-    ) -> Result<Response<SolveResponse>, Status> {
+    async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
         let job = self.job_of(request.metadata()).await?;
         let request = request.into_inner();
-        let has_graph = request
-            .definition
-            .is_some_and(|graph| !graph.def.is_empty());
+        let has_graph = request.definition.is_some_and(|graph| !graph.def.is_empty());
         if has_graph || !request.frontend_inputs.is_empty() {
             return Err(Status::unimplemented(
                 "a build graph (LLB) made by the client is not supported; Ferry builds Dockerfiles",
@@ -80,28 +74,19 @@ impl LlbBridge for BuildKit {
         answer::result(&job, &result, &request.frontend_opt).map(Response::new)
     }
 
-    async fn r#return(
-        &self,
-        request: Request<ReturnRequest>,
-    ) -> Result<Response<ReturnResponse>, Status> {
+    async fn r#return(&self, request: Request<ReturnRequest>) -> Result<Response<ReturnResponse>, Status> {
         let job = self.job_of(request.metadata()).await?;
         let returned = returned(&job, request.into_inner());
         job.give_back(returned)?;
         Ok(Response::new(ReturnResponse {}))
     }
 
-    async fn inputs(
-        &self,
-        _request: Request<InputsRequest>,
-    ) -> Result<Response<InputsResponse>, Status> {
+    async fn inputs(&self, _request: Request<InputsRequest>) -> Result<Response<InputsResponse>, Status> {
         Ok(Response::new(InputsResponse::default()))
     }
 
     /// Results are whole when they are handed out, so there is nothing left to evaluate.
-    async fn evaluate(
-        &self,
-        request: Request<EvaluateRequest>,
-    ) -> Result<Response<EvaluateResponse>, Status> {
+    async fn evaluate(&self, request: Request<EvaluateRequest>) -> Result<Response<EvaluateResponse>, Status> {
         let job = self.job_of(request.metadata()).await?;
         job.result(&request.into_inner().r#ref)?;
         Ok(Response::new(EvaluateResponse {}))
@@ -125,24 +110,15 @@ impl LlbBridge for BuildKit {
         Err(unsupported("resolving a source for the client"))
     }
 
-    async fn read_file(
-        &self,
-        _request: Request<ReadFileRequest>,
-    ) -> Result<Response<ReadFileResponse>, Status> {
+    async fn read_file(&self, _request: Request<ReadFileRequest>) -> Result<Response<ReadFileResponse>, Status> {
         Err(unsupported("reading files out of a result"))
     }
 
-    async fn read_dir(
-        &self,
-        _request: Request<ReadDirRequest>,
-    ) -> Result<Response<ReadDirResponse>, Status> {
+    async fn read_dir(&self, _request: Request<ReadDirRequest>) -> Result<Response<ReadDirResponse>, Status> {
         Err(unsupported("reading files out of a result"))
     }
 
-    async fn stat_file(
-        &self,
-        _request: Request<StatFileRequest>,
-    ) -> Result<Response<StatFileResponse>, Status> {
+    async fn stat_file(&self, _request: Request<StatFileRequest>) -> Result<Response<StatFileResponse>, Status> {
         Err(unsupported("reading files out of a result"))
     }
 
@@ -174,10 +150,7 @@ impl LlbBridge for BuildKit {
         Err(unsupported("running a process in a result"))
     }
 
-    async fn read_dir_container(
-        &self,
-        _request: Request<ReadDirRequest>,
-    ) -> Result<Response<ReadDirResponse>, Status> {
+    async fn read_dir_container(&self, _request: Request<ReadDirRequest>) -> Result<Response<ReadDirResponse>, Status> {
         Err(unsupported("running a process in a result"))
     }
 
@@ -193,23 +166,17 @@ impl LlbBridge for BuildKit {
 fn returned(job: &Job, request: ReturnRequest) -> Returned {
     if let Some(error) = request.error {
         let code = Code::from_i32(error.code);
-        let code = if code == Code::Ok {
-            Code::Unknown
-        } else {
-            code
-        };
+        let code = if code == Code::Ok { Code::Unknown } else { code };
         let details = prost::Message::encode_to_vec(&error);
         return Err(Status::with_details(code, error.message, details.into()));
     }
-    let name = request
-        .result
-        .and_then(|result: GatewayResult| match result.result? {
-            result::Result::Ref(single) => Some(single.id),
-            result::Result::RefDeprecated(id) => Some(id),
-            // All references of one result are one build: any of them finds it.
-            result::Result::Refs(several) => several.refs.into_values().map(|one| one.id).next(),
-            result::Result::RefsDeprecated(several) => several.refs.into_values().next(),
-        });
+    let name = request.result.and_then(|result: GatewayResult| match result.result? {
+        result::Result::Ref(single) => Some(single.id),
+        result::Result::RefDeprecated(id) => Some(id),
+        // All references of one result are one build: any of them finds it.
+        result::Result::Refs(several) => several.refs.into_values().map(|one| one.id).next(),
+        result::Result::RefsDeprecated(several) => several.refs.into_values().next(),
+    });
     match name.filter(|name| !name.is_empty()) {
         Some(name) => job.result(&name).map(Some),
         None => Ok(None),

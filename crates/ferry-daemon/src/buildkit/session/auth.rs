@@ -44,10 +44,7 @@ impl Credentials for SessionCredentials {
                 return None;
             }
             Err(_elapsed) => {
-                tracing::warn!(
-                    registry = domain,
-                    "the client does not answer about credentials"
-                );
+                tracing::warn!(registry = domain, "the client does not answer about credentials");
                 return None;
             }
         };

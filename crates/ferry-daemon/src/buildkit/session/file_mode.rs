@@ -10,8 +10,7 @@ const SETGID: u32 = 1 << 22;
 const CHARACTER_DEVICE: u32 = 1 << 21;
 const STICKY: u32 = 1 << 20;
 const IRREGULAR: u32 = 1 << 19;
-const TYPE: u32 =
-    DIRECTORY | SYMBOLIC_LINK | DEVICE | NAMED_PIPE | SOCKET | CHARACTER_DEVICE | IRREGULAR;
+const TYPE: u32 = DIRECTORY | SYMBOLIC_LINK | DEVICE | NAMED_PIPE | SOCKET | CHARACTER_DEVICE | IRREGULAR;
 
 /// What kind of file a mode speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +50,7 @@ mod tests {
     fn go_modes_are_linux_modes() {
         for (mode, kind, bits) in [
             (0o644, Some(FileType::Regular), 0o644),
-            (
-                DIRECTORY | STICKY | 0o777,
-                Some(FileType::Directory),
-                0o1777,
-            ),
+            (DIRECTORY | STICKY | 0o777, Some(FileType::Directory), 0o1777),
             (SETUID | SETGID | 0o755, Some(FileType::Regular), 0o6755),
             (SYMBOLIC_LINK | 0o777, Some(FileType::SymbolicLink), 0o777),
             (NAMED_PIPE | 0o600, Some(FileType::Fifo), 0o600),

@@ -16,9 +16,7 @@ use std::time::Duration;
 use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_client::FileSyncClient;
-use ferry_engine::build::context::{
-    ContextError, Entry, EntryKind, Need, PathError, Receiving, Tree,
-};
+use ferry_engine::build::context::{ContextError, Entry, EntryKind, Need, PathError, Receiving, Tree};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
@@ -104,18 +102,12 @@ pub struct Received {
 }
 
 /// Receives the files that `request` names into `receiving`. Dropping the future leaves nothing behind.
-pub async fn receive(
-    session: &Session,
-    request: &SyncRequest,
-    receiving: Receiving,
-) -> Result<Received, SyncError> {
+pub async fn receive(session: &Session, request: &SyncRequest, receiving: Receiving) -> Result<Received, SyncError> {
     let (to_client, from_us) = mpsc::channel(MAX_IN_FLIGHT + PACKETS_QUEUED);
     let mut packets = call(session, request, from_us).await?;
     let (to_writer, from_client) = mpsc::channel(PACKETS_QUEUED);
     let directory = request.directory.clone();
-    let writer = tokio::task::spawn_blocking(move || {
-        Reception::new(receiving, directory, to_client).run(from_client)
-    });
+    let writer = tokio::task::spawn_blocking(move || Reception::new(receiving, directory, to_client).run(from_client));
 
     // The writer hangs up when it has all it needs, or when it failed.
     loop {
@@ -204,10 +196,7 @@ impl Reception {
     }
 
     /// Takes packets until nothing is lacking, then makes the tree.
-    fn run(
-        mut self,
-        mut packets: mpsc::Receiver<Packet>,
-    ) -> Result<(Received, mpsc::Sender<Packet>), SyncError> {
+    fn run(mut self, mut packets: mpsc::Receiver<Packet>) -> Result<(Received, mpsc::Sender<Packet>), SyncError> {
         while !self.is_complete() {
             let Some(packet) = packets.blocking_recv() else {
                 return Err(SyncError::Protocol("the stream ended too early"));
@@ -229,9 +218,7 @@ impl Reception {
 
     fn take(&mut self, packet: Packet) -> Result<(), SyncError> {
         match PacketType::try_from(packet.r#type) {
-            Ok(PacketType::PacketStat) if !self.listing => {
-                Err(SyncError::Protocol("a file after the end of the list"))
-            }
+            Ok(PacketType::PacketStat) if !self.listing => Err(SyncError::Protocol("a file after the end of the list")),
             Ok(PacketType::PacketStat) => match packet.stat {
                 Some(stat) => self.stat(stat),
                 None => {
@@ -242,10 +229,7 @@ impl Reception {
             Ok(PacketType::PacketData) => self.data(packet.id, &packet.data),
             Ok(PacketType::PacketErr) => Err(SyncError::Client {
                 directory: self.directory.clone(),
-                message: String::from_utf8_lossy(&packet.data)
-                    .chars()
-                    .take(4096)
-                    .collect(),
+                message: String::from_utf8_lossy(&packet.data).chars().take(4096).collect(),
             }),
             Ok(PacketType::PacketFin) => Err(SyncError::Protocol("it ended before all had come")),
             Ok(PacketType::PacketReq) => Err(SyncError::Protocol("it asked the engine for files")),
@@ -314,13 +298,10 @@ fn entry_of(stat: Stat) -> Result<Option<Entry>, SyncError> {
             target: stat.linkname.parse()?,
         },
         Some(FileType::Regular) => EntryKind::File {
-            size_bytes: u64::try_from(stat.size)
-                .map_err(|_negative| SyncError::Protocol("a file of negative size"))?,
+            size_bytes: u64::try_from(stat.size).map_err(|_negative| SyncError::Protocol("a file of negative size"))?,
         },
         Some(FileType::Directory) => EntryKind::Directory,
-        Some(FileType::SymbolicLink) => EntryKind::SymbolicLink {
-            target: stat.linkname,
-        },
+        Some(FileType::SymbolicLink) => EntryKind::SymbolicLink { target: stat.linkname },
         Some(FileType::Fifo) => EntryKind::Fifo,
         Some(FileType::Socket) => return Ok(None),
         Some(FileType::Device) | None => return Err(SyncError::Kind { path: stat.path }),

@@ -1,8 +1,7 @@
-//! Sessions: a client's promise to answer calls about its files, credentials and secrets while a build runs.
+//! Sessions: a client's promise to answer calls about its files, and credentials while a build runs.
 
 pub mod auth;
 pub mod file_sync;
-pub mod secrets;
 
 mod file_mode;
 mod id;

@@ -124,10 +124,7 @@ impl Sessions {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let id = announcement.id.clone();
-        let transport = |source| SessionError::Transport {
-            id: id.clone(),
-            source,
-        };
+        let transport = |source| SessionError::Transport { id: id.clone(), source };
         let (channel, connection) = transport::connect(io).await.map_err(transport)?;
         let session = Session {
             announcement: Arc::new(announcement),
@@ -176,10 +173,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Session>> {
-        self.shared
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,9 +214,7 @@ impl Session {
 
     /// Whether the client announced `method`. Case does not matter, as in BuildKit.
     pub fn offers(&self, method: &str) -> bool {
-        self.announcement
-            .methods
-            .contains(&method.to_ascii_lowercase())
+        self.announcement.methods.contains(&method.to_ascii_lowercase())
     }
 
     /// Ends when the session has closed.

@@ -10,9 +10,8 @@ use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::{FileSync, FileSyncServer};
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
-    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
-    GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
-    VerifyTokenAuthorityResponse,
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
+    GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
 use ferry_engine::build::context::{ContextKey, Contexts};
 use ferry_registry::{Credential, Credentials};
@@ -47,10 +46,7 @@ impl FileSync for Client {
     type DiffCopyStream = Packets;
     type TarStreamStream = Packets;
 
-    async fn diff_copy(
-        &self,
-        request: Request<Streaming<Packet>>,
-    ) -> Result<Response<Packets>, Status> {
+    async fn diff_copy(&self, request: Request<Streaming<Packet>>) -> Result<Response<Packets>, Status> {
         for pair in request.metadata().iter() {
             if let tonic::metadata::KeyAndValueRef::Ascii(key, value) = pair {
                 let value = value.to_str().unwrap_or_default().to_owned();
@@ -64,10 +60,7 @@ impl FileSync for Client {
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
-    async fn tar_stream(
-        &self,
-        _request: Request<Streaming<Packet>>,
-    ) -> Result<Response<Packets>, Status> {
+    async fn tar_stream(&self, _request: Request<Streaming<Packet>>) -> Result<Response<Packets>, Status> {
         Err(Status::unimplemented("TarStream"))
     }
 }
@@ -90,11 +83,7 @@ impl Client {
         }
     }
 
-    async fn send(
-        self,
-        mut requests: Streaming<Packet>,
-        sender: mpsc::Sender<Result<Packet, Status>>,
-    ) -> Option<()> {
+    async fn send(self, mut requests: Streaming<Packet>, sender: mpsc::Sender<Result<Packet, Status>>) -> Option<()> {
         if let Some(script) = self.script {
             for packet in script {
                 sender.send(Ok(packet)).await.ok()?;
@@ -135,10 +124,7 @@ impl Client {
 
 #[tonic::async_trait]
 impl Auth for Client {
-    async fn credentials(
-        &self,
-        request: Request<CredentialsRequest>,
-    ) -> Result<Response<CredentialsResponse>, Status> {
+    async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
         let (username, secret) = match request.into_inner().host.as_str() {
             "registry-1.docker.io" => ("me", "password"),
             "token.example" => ("", "refresh"),
@@ -151,10 +137,7 @@ impl Auth for Client {
         }))
     }
 
-    async fn fetch_token(
-        &self,
-        _request: Request<FetchTokenRequest>,
-    ) -> Result<Response<FetchTokenResponse>, Status> {
+    async fn fetch_token(&self, _request: Request<FetchTokenRequest>) -> Result<Response<FetchTokenResponse>, Status> {
         Err(Status::unimplemented("FetchToken"))
     }
 
@@ -326,10 +309,7 @@ async fn only_changed_files_cross_the_connection() {
 async fn more_files_than_are_asked_for_at_once() {
     let (_root, contexts) = contexts();
     let names: Vec<String> = (0..1_000).map(|number| format!("{number:04}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .map(|name| (name.as_str(), name.as_bytes()))
-        .collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
     let opened = open(Client::with(&files)).await;
     let receiving = contexts.receive_once();
     let request = SyncRequest::default();
@@ -359,10 +339,7 @@ async fn hostile_clients_get_an_error_and_leave_nothing() {
         ("no end", vec![stat("a", 0o644, 1)]),
         ("upwards", vec![stat("../a", 0o644, 1)]),
         ("absolute", vec![stat("/etc/passwd", 0o644, 1)]),
-        (
-            "through a link",
-            vec![link("d", "/etc"), stat("d/passwd", 0o644, 1)],
-        ),
+        ("through a link", vec![link("d", "/etc"), stat("d/passwd", 0o644, 1)]),
         ("negative", vec![stat("a", 0o644, -1)]),
         ("device", vec![stat("a", 1 << 26, 0)]),
         ("goodbye first", vec![of_type(PacketType::PacketFin)]),
@@ -404,12 +381,7 @@ async fn what_the_client_cannot_read_is_told_in_its_words() {
         ..of_type(PacketType::PacketErr)
     };
     let opened = open(Client::saying(vec![error])).await;
-    let received = file_sync::receive(
-        &opened.session,
-        &SyncRequest::default(),
-        contexts.receive_once(),
-    )
-    .await;
+    let received = file_sync::receive(&opened.session, &SyncRequest::default(), contexts.receive_once()).await;
     match received {
         Err(SyncError::Client { message, .. }) => {
             assert_eq!(message, "open secret: permission denied");
@@ -428,10 +400,7 @@ async fn credentials_come_from_the_client() {
     };
     for (domain, expect) in [
         ("docker.io", Some(basic)),
-        (
-            "token.example",
-            Some(Credential::IdentityToken("refresh".to_owned())),
-        ),
+        ("token.example", Some(Credential::IdentityToken("refresh".to_owned()))),
         ("other.example", None),
         ("error.example", None),
     ] {

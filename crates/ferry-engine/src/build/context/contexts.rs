@@ -112,8 +112,7 @@ impl Contexts {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        Record::new(generation, tree.received_ns(), tree.entries().to_vec())
-            .write(&self.directory(key))?;
+        Record::new(generation, tree.received_ns(), tree.entries().to_vec()).write(&self.directory(key))?;
         let kept = Kept {
             tree: Arc::clone(&tree),
             used: SystemTime::now(),
@@ -165,10 +164,7 @@ impl Contexts {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ContextKey, Kept>> {
-        self.shared
-            .newest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -102,10 +102,7 @@ impl Receiving {
     /// Takes a piece of the content of entry `index` (counted from 0).
     pub fn content(&mut self, index: u32, bytes: &[u8]) -> Result<(), ContextError> {
         let staging = self.staging_path()?;
-        let incoming = self
-            .wanted
-            .get_mut(&index)
-            .ok_or(ContextError::Unasked { index })?;
+        let incoming = self.wanted.get_mut(&index).ok_or(ContextError::Unasked { index })?;
         let path = staging.join(index.to_string());
         incoming.write(&path, bytes).map_err(ContextError::io(path))
     }
@@ -114,10 +111,7 @@ impl Receiving {
     pub fn content_end(&mut self, index: u32) -> Result<(), ContextError> {
         // An empty file has an end without a beginning.
         self.content(index, &[])?;
-        let incoming = self
-            .wanted
-            .remove(&index)
-            .ok_or(ContextError::Unasked { index })?;
+        let incoming = self.wanted.remove(&index).ok_or(ContextError::Unasked { index })?;
         let Some(entry) = self.entries.get_mut(index as usize) else {
             return Err(ContextError::Unasked { index });
         };
@@ -185,10 +179,7 @@ impl Receiving {
             return false;
         };
         let before = previous.entries();
-        while before
-            .get(self.compared)
-            .is_some_and(|old| old.path < entry.path)
-        {
+        while before.get(self.compared).is_some_and(|old| old.path < entry.path) {
             self.compared += 1;
         }
         let settled = matches!(entry.kind, EntryKind::Directory)
@@ -206,10 +197,7 @@ impl Receiving {
         let path = self.contexts.new_generation(&self.key)?;
         std::fs::create_dir(&path).map_err(ContextError::io(&path))?;
         let fd = tree::open_directory(&path)?;
-        self.staging = Some(Staging {
-            path: path.clone(),
-            fd,
-        });
+        self.staging = Some(Staging { path: path.clone(), fd });
         Ok(path)
     }
 }
@@ -218,13 +206,7 @@ impl Incoming {
     fn write(&mut self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            missing => missing.insert(
-                File::options()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)?,
-            ),
+            missing => missing.insert(File::options().write(true).create_new(true).mode(0o600).open(path)?),
         };
         file.write_all(bytes)?;
         self.received_bytes += bytes.len() as u64;
@@ -254,11 +236,7 @@ impl Order {
             return Err(ContextError::OutOfOrder { path: path.clone() });
         }
         let (parent, _) = path.split();
-        while self
-            .directories
-            .last()
-            .is_some_and(|open| open.as_str() != parent)
-        {
+        while self.directories.last().is_some_and(|open| open.as_str() != parent) {
             self.directories.pop();
         }
         if self.directories.is_empty() && !parent.is_empty() {

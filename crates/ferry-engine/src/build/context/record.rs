@@ -42,9 +42,7 @@ impl Record {
     pub(super) fn read(dir: &Path) -> Option<Self> {
         let file = File::open(dir.join(NAME)).ok()?;
         let record: Self = serde_json::from_reader(BufReader::new(file)).ok()?;
-        let trusted = record.version == VERSION
-            && record.boot_id == boot_id()
-            && !record.generation.contains('/');
+        let trusted = record.version == VERSION && record.boot_id == boot_id() && !record.generation.contains('/');
         trusted.then_some(record)
     }
 

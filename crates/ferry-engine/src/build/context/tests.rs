@@ -73,29 +73,17 @@ fn only_what_changed_is_asked_for_again() {
         file("src/a", 2),
         file("src/b", 2),
         symlink("src/link", "../../../etc/passwd"),
-        entry(
-            "src/twin",
-            EntryKind::HardLink {
-                target: path("src/a"),
-            },
-            0o644,
-            OLD,
-        ),
+        entry("src/twin", EntryKind::HardLink { target: path("src/a") }, 0o644, OLD),
     ];
     let (first, asked) = receive(contexts.receive(&key()), &listing, b"v1").expect("first");
     assert_eq!(asked, ["Dockerfile", "src/a", "src/b"]);
-    assert_eq!(
-        fs::read(first.path().join("src/b")).expect("content"),
-        b"v1"
-    );
+    assert_eq!(fs::read(first.path().join("src/b")).expect("content"), b"v1");
     assert_eq!(
         fs::read_link(first.path().join("src/link")).expect("link"),
         std::path::Path::new("../../../etc/passwd")
     );
     assert_eq!(
-        fs::metadata(first.path().join("src/twin"))
-            .expect("twin")
-            .ino(),
+        fs::metadata(first.path().join("src/twin")).expect("twin").ino(),
         fs::metadata(first.path().join("src/a")).expect("a").ino(),
     );
 
@@ -109,10 +97,7 @@ fn only_what_changed_is_asked_for_again() {
     let (second, asked) = receive(contexts.receive(&key()), &changed, b"v2").expect("changed");
     assert_eq!(asked, ["src/a"]);
     assert_eq!(fs::read(second.path().join("src/a")).expect("a"), b"v2");
-    assert_eq!(
-        fs::read(second.path().join("src/twin")).expect("twin"),
-        b"v2"
-    );
+    assert_eq!(fs::read(second.path().join("src/twin")).expect("twin"), b"v2");
     assert_eq!(
         fs::metadata(second.path().join("src/a"))
             .expect("a")
@@ -123,12 +108,8 @@ fn only_what_changed_is_asked_for_again() {
     );
     assert!(!second.path().join("src/b").exists());
     assert_eq!(
-        fs::metadata(first.path().join("Dockerfile"))
-            .expect("old")
-            .ino(),
-        fs::metadata(second.path().join("Dockerfile"))
-            .expect("new")
-            .ino(),
+        fs::metadata(first.path().join("Dockerfile")).expect("old").ino(),
+        fs::metadata(second.path().join("Dockerfile")).expect("new").ino(),
     );
     assert_eq!(
         fs::read(first.path().join("src/a")).expect("the tree in use stays"),
@@ -155,10 +136,7 @@ fn a_later_engine_of_the_same_boot_goes_on_with_the_newest_tree() {
     let contexts = Contexts::open(root.path()).expect("contexts");
     let (tree, asked) = receive(contexts.receive(&key()), &[file("a", 1)], b"2").expect("second");
     assert!(asked.is_empty());
-    assert_eq!(
-        tree.read("a", 1).expect("content").as_deref(),
-        Some(&b"1"[..])
-    );
+    assert_eq!(tree.read("a", 1).expect("content").as_deref(), Some(&b"1"[..]));
 }
 
 #[test]
@@ -172,10 +150,7 @@ fn reading_follows_links_inside_the_tree_alone_and_is_bounded() {
         symlink("steady", "/d/real"),
     ];
     let (tree, _) = receive(contexts.receive_once(), &listing, b"text").expect("tree");
-    assert_eq!(
-        tree.read("steady", 4).expect("inside").as_deref(),
-        Some(&b"text"[..])
-    );
+    assert_eq!(tree.read("steady", 4).expect("inside").as_deref(), Some(&b"text"[..]));
     assert_eq!(tree.read("escape", 4096).expect("outside"), None);
     assert_eq!(tree.read("missing", 4).expect("missing"), None);
     assert!(tree.read("steady", 3).is_err(), "too long");
@@ -186,25 +161,17 @@ fn reading_follows_links_inside_the_tree_alone_and_is_bounded() {
 #[test]
 fn hostile_listings_are_refused() {
     let (root, contexts) = contexts();
-    let link_to = |target: &str| EntryKind::HardLink {
-        target: path(target),
-    };
+    let link_to = |target: &str| EntryKind::HardLink { target: path(target) };
     let listings: &[(&str, Vec<Entry>)] = &[
         ("twice", vec![file("a", 0), file("a", 0)]),
         ("backwards", vec![file("b", 0), file("a", 0)]),
         ("no parent", vec![file("d/a", 0)]),
         ("below a file", vec![file("d", 0), file("d/a", 0)]),
         ("below a link", vec![symlink("d", "/tmp"), file("d/a", 0)]),
-        (
-            "link to nothing",
-            vec![entry("a", link_to("b"), 0o644, OLD)],
-        ),
+        ("link to nothing", vec![entry("a", link_to("b"), 0o644, OLD)]),
         (
             "link to a link",
-            vec![
-                symlink("a", "/etc/passwd"),
-                entry("b", link_to("a"), 0o644, OLD),
-            ],
+            vec![symlink("a", "/etc/passwd"), entry("b", link_to("a"), 0o644, OLD)],
         ),
         (
             "a directory left and come back to",
@@ -212,21 +179,12 @@ fn hostile_listings_are_refused() {
         ),
     ];
     for (name, listing) in listings {
-        assert!(
-            receive(contexts.receive_once(), listing, b"").is_err(),
-            "{name}"
-        );
+        assert!(receive(contexts.receive_once(), listing, b"").is_err(), "{name}");
     }
     let mut receiving = contexts.receive_once();
-    assert!(
-        receiving.content(0, b"x").is_err(),
-        "content before any entry"
-    );
+    assert!(receiving.content(0, b"x").is_err(), "content before any entry");
     receiving.entry(directory("d")).expect("directory");
-    assert!(
-        receiving.content(0, b"x").is_err(),
-        "content of a directory"
-    );
+    assert!(receiving.content(0, b"x").is_err(), "content of a directory");
     receiving.entry(file("d/f", 1)).expect("file");
     receiving.content(1, b"x").expect("content");
     assert!(receiving.finish().is_err(), "content that never ended");

@@ -130,8 +130,7 @@ impl<'a> Planting<'a> {
         previous: Option<BorrowedFd<'a>>,
         staging: Option<BorrowedFd<'a>>,
     ) -> Result<Self, ContextError> {
-        rustix::fs::mkdir(root, Mode::RWXU)
-            .map_err(|errno| ContextError::io(root)(errno.into()))?;
+        rustix::fs::mkdir(root, Mode::RWXU).map_err(|errno| ContextError::io(root)(errno.into()))?;
         Ok(Self {
             root: root.to_owned(),
             root_fd: open_directory(root)?,
@@ -171,10 +170,7 @@ impl<'a> Planting<'a> {
             let fd = open_beneath(self.root_fd.as_fd(), parent)?;
             self.parent = Some((parent.to_owned(), fd));
         }
-        let dir = self
-            .parent
-            .as_ref()
-            .map_or(self.root_fd.as_fd(), |(_, fd)| fd.as_fd());
+        let dir = self.parent.as_ref().map_or(self.root_fd.as_fd(), |(_, fd)| fd.as_fd());
         match &entry.kind {
             EntryKind::Directory => rustix::fs::mkdirat(dir, name, Mode::RWXU),
             EntryKind::SymbolicLink { target } => rustix::fs::symlinkat(target, dir, name),
@@ -199,14 +195,10 @@ impl<'a> Planting<'a> {
 
 fn read_regular(file: File, limit_bytes: u64) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut content = Vec::new();
-    file.take(limit_bytes.saturating_add(1))
-        .read_to_end(&mut content)?;
+    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit_bytes {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -235,12 +227,7 @@ fn open_beneath(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd>
 }
 
 /// Links the file `path` of `root` as `name` in `dir`.
-fn link(
-    root: BorrowedFd<'_>,
-    path: &ContextPath,
-    dir: BorrowedFd<'_>,
-    name: &str,
-) -> rustix::io::Result<()> {
+fn link(root: BorrowedFd<'_>, path: &ContextPath, dir: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
     let (parent, file) = path.split();
     let parent = open_beneath(root, parent)?;
     rustix::fs::linkat(parent, file, dir, name, AtFlags::empty())
