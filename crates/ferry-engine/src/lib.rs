@@ -17,7 +17,6 @@ mod platform;
 
 pub use engine::{Engine, EngineOptions, Host};
 pub use error::{Class, Error};
-pub use ferry_registry::{Config as RegistryConfig, Proxies};
 pub use ferry_runtime::WindowSize;
 pub use ferry_runtime::profile::CgroupVersion;
 pub use instance::{DEFAULT_DATA_ROOT, DEFAULT_EXEC_ROOT, Instance};

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use ferry_engine::{EngineOptions, Instance, Proxies, RegistryConfig};
+use ferry_engine::{EngineOptions, Instance};
+use ferry_registry::Proxies;
 
 use crate::failure::{ExitStatus, Failure};
 
@@ -50,9 +51,9 @@ pub(crate) fn serve(options: DaemonOptions) -> Result<ExitStatus, Failure> {
             emulator_dirs: std::env::split_paths(&emulators)
                 .filter(|dir| dir.is_absolute())
                 .collect(),
-            registry: RegistryConfig {
+            registry: ferry_registry::Config {
                 proxies: proxies(),
-                ..RegistryConfig::default()
+                ..ferry_registry::Config::default()
             },
         },
     };

@@ -9,6 +9,7 @@ mod entry;
 mod failure;
 mod format;
 mod invocation;
+mod nearest;
 mod stream;
 mod terminal;
 mod transfer;

@@ -63,7 +63,9 @@ pub(crate) async fn proxy(engine: &Engine, id: &str, signals: &mut Signals) -> u
         if matches!(name, "INT" | "TERM") {
             interrupts += 1;
             if interrupts >= PATIENCE {
-                eprintln!("ferry: got {PATIENCE} interrupts, leaving the container to itself");
+                crate::terminal::note(&format!(
+                    "ferry: got {PATIENCE} interrupts, leaving the container to itself"
+                ));
                 return number;
             }
         }

@@ -77,3 +77,20 @@ pub(crate) fn stderr_size() -> Option<Size> {
         columns: size.ws_col,
     })
 }
+
+/// Writes one line to stderr; where nobody reads it, nothing is lost that a script needs.
+pub(crate) fn note(line: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Asks a question on stderr and reads a line from stdin, without its end.
+pub(crate) fn ask(question: &str) -> std::io::Result<String> {
+    use std::io::{BufRead, Write};
+    let mut stderr = std::io::stderr().lock();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+}

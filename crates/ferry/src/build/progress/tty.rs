@@ -92,7 +92,9 @@ impl Tty {
             if is_over { " FINISHED" } else { "" }
         );
         let mut lines = vec![table::shorten(&head, columns)];
-        for step in steps.iter().filter(|step| step.state() != State::Waiting) {
+        let mut begun: Vec<&Step> = steps.iter().filter(|step| step.state() != State::Waiting).collect();
+        begun.sort_by_key(|step| step.started);
+        for step in begun {
             lines.push(self.line(step, columns));
             if detail == Detail::Running && step.state() == State::Running {
                 lines.extend(parts(step, columns));

@@ -79,7 +79,7 @@ async fn make(invocation: &Invocation, wanted: Wanted) -> Result<String, Failure
         Err(error) if is_missing_image(&error) => match wanted.pull {
             PullPolicy::Missing => {
                 if !wanted.quiet {
-                    eprintln!("Unable to find image '{}' locally", wanted.image);
+                    terminal::note(&format!("Unable to find image '{}' locally", wanted.image));
                 }
                 pull(invocation, &wanted).await?;
                 ask(engine, &wanted).await?
@@ -92,7 +92,7 @@ async fn make(invocation: &Invocation, wanted: Wanted) -> Result<String, Failure
         other => other?,
     };
     for warning in &created.warnings {
-        eprintln!("WARNING: {warning}");
+        terminal::note(&format!("WARNING: {warning}"));
     }
     if let Some(file) = &wanted.cidfile {
         write_id(file, &created.id)?;

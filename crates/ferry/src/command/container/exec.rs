@@ -137,7 +137,7 @@ impl Verb for Exec {
         match ending? {
             Ending::Closed => exit_status(engine, &created.id).await,
             Ending::Detached => {
-                eprintln!("read escape sequence");
+                terminal::note("read escape sequence");
                 Ok(ExitStatus::SUCCESS)
             }
             Ending::OutputGone => Ok(ExitStatus::of_signal(13)),

@@ -94,7 +94,7 @@ pub(super) async fn stay(
     };
     drop(raw);
     Ok(outcome?.unwrap_or_else(|| {
-        eprintln!("read escape sequence");
+        terminal::note("read escape sequence");
         ExitStatus::SUCCESS
     }))
 }

@@ -1,7 +1,5 @@
 //! `ferry system prune`: removes containers that have ended, images that nothing uses, and the build cache.
 
-use std::io::Write;
-
 use bollard_stubs::models::ImageDeleteResponseItem;
 use clap::Args;
 use serde::{Deserialize, Deserializer};
@@ -125,12 +123,7 @@ pub(crate) fn agrees(force: bool, question: &str) -> Result<bool, Failure> {
     if !terminal::stdin_is_one() {
         return Err(Failure::new("this asks before it removes, and stdin is no terminal").hint("add --force"));
     }
-    eprint!("{question}\nGo on? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .explain(|| "cannot read the answer")?;
+    let answer = terminal::ask(&format!("{question}\nGo on? [y/N] ")).explain(|| "cannot read the answer")?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
