@@ -23,7 +23,7 @@ use crate::{Durability, Error, Store};
 const RECORD: &str = "snapshot.json";
 const UPPER: &str = "upper";
 const WORK: &str = "work";
-/// Directories that layers only imply, with the metadata of those below: see docs/decisions.
+/// Directories that layers only imply, with the metadata of those below: see docs/decisions/0004-layers-by-diffid.md.
 const PARENTS: &str = "parents";
 
 /// Names a snapshot: 1 to 128 letters, digits, `-`, `_`, `.`, not starting with a dot.

@@ -428,3 +428,47 @@ fn a_layer_without_its_blob_says_so() {
         Err(Error::LayerMissing(_))
     ));
 }
+
+#[test]
+fn an_archive_is_laid_upon_files_that_are_there() {
+    if !is_root("an_archive_is_laid_upon_files_that_are_there") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("top");
+    fs::create_dir_all(top.join("usr/lib")).unwrap();
+    fs::write(top.join("usr/lib/old"), "old").unwrap();
+    fs::write(top.join("replaced"), "old").unwrap();
+    fs::create_dir(top.join("emptied")).unwrap();
+    fs::write(top.join("emptied/f"), "old").unwrap();
+    std::os::unix::fs::symlink("/usr/lib", top.join("lib")).unwrap();
+    std::os::unix::fs::symlink("../../..", top.join("up")).unwrap();
+    let before = fs::metadata(top.join("usr")).unwrap();
+    let tar = Tarball::new()
+        .file("lib/new", b"new")
+        .file("up/file", b"inside")
+        .file("replaced", b"new")
+        .file("emptied", b"a file now")
+        .file("made/.wh.name", b"literal")
+        .entry(Entry::new(b'5', b"usr/lib/").mode(0o711).owner(3, 3))
+        .finish();
+    let open = || std::os::fd::OwnedFd::from(fs::File::open(&top).unwrap());
+    let literal = ferry_store::layer::Whiteouts::Literal;
+    ferry_store::layer::unpack(&tar[..], open(), literal, &Limits::default()).unwrap();
+    let read = |name: &str| fs::read_to_string(top.join(name)).unwrap();
+    assert_eq!((read("usr/lib/new"), read("usr/lib/old")), ("new".into(), "old".into()));
+    assert_eq!((read("file"), read("replaced")), ("inside".into(), "new".into()));
+    assert_eq!(
+        (read("emptied"), read("made/.wh.name")),
+        ("a file now".into(), "literal".into())
+    );
+    let lib = fs::metadata(top.join("usr/lib")).unwrap();
+    assert_eq!((lib.mode() & 0o7777, lib.uid()), (0o711, 3));
+    let usr = fs::metadata(top.join("usr")).unwrap();
+    assert_eq!((usr.mode(), usr.mtime_nsec()), (before.mode(), before.mtime_nsec()));
+    assert_eq!(fs::metadata(top.join("made")).unwrap().mode() & 0o7777, 0o755);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let escaping = Tarball::new().file("../x", b"").finish();
+    let result = ferry_store::layer::unpack(&escaping[..], open(), literal, &Limits::default());
+    assert!(result.is_err());
+}
