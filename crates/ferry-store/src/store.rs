@@ -16,9 +16,9 @@ use crate::durability::Pending;
 use crate::image::Names;
 use crate::layer::stored::LayerRecord;
 use crate::lease::Protection;
+use crate::trash::Emptier;
 use crate::{
-    Content, Durability, Error, Image, Images, Layers, Lease, PlatformEntry, Reclaimed, Roots, Snapshots, image,
-    record, trash,
+    Content, Durability, Error, Image, Images, Layers, Lease, PlatformEntry, Reclaimed, Roots, Snapshots, image, record,
 };
 
 /// What OCI image-spec `image-layout.md` wants in `oci-layout`.
@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) layer_records: Mutex<HashMap<DiffId, Arc<LayerRecord>>>,
     /// Held while garbage is collected.
     pub(crate) sweep: Mutex<()>,
+    emptier: Emptier,
     counter: AtomicU64,
 }
 
@@ -94,6 +95,7 @@ impl Store {
             names,
             layer_records: Mutex::default(),
             sweep: Mutex::default(),
+            emptier: Emptier::default(),
             counter: AtomicU64::new(0),
         }));
         store.discard_leftovers()?;
@@ -156,8 +158,9 @@ impl Store {
 
     /// Deletes what [`Store::gc`], [`Snapshots::remove`] and recovery moved to the trash. Slow: for a
     /// background thread. What cannot be deleted stays, is logged, and is tried again the next time.
+    /// Returns at once if another thread is at it, which then deletes what is there by now, too.
     pub fn empty_trash(&self) -> Result<(), Error> {
-        trash::empty(&self.folder(folder::TRASH))
+        self.0.emptier.run(&self.folder(folder::TRASH))
     }
 
     /// Makes everything written so far survive a power cut: one `syncfs(2)` for all of it.
