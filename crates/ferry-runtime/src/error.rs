@@ -2,15 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{Fault, StartError};
+use crate::{Errno, Fault, StartError};
 
 /// Why a call of [`crate::Zygote`] or [`crate::Monitor`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The body is not written yet.
-    #[error("not written yet")]
-    Unwritten,
     /// The zygote process cannot be started.
     #[error("start the zygote: {source}")]
     SpawnZygote {
@@ -34,6 +31,37 @@ pub enum Error {
         /// Where and how.
         source: serde_json::Error,
     },
+    /// The monitor answered something else than what was asked.
+    #[error("the monitor's answer is not one to the question")]
+    UnexpectedAnswer,
+    /// The monitor does not know the request.
+    #[error("the monitor is of another release: it speaks version {version} of the protocol")]
+    TooOld {
+        /// What it speaks.
+        version: u32,
+    },
+    /// A system call of the monitor failed, that should not.
+    #[error("monitor: {call}: {errno}")]
+    MonitorCall {
+        /// Which.
+        call: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// More clients are attached than a monitor serves.
+    #[error("too many clients are attached")]
+    TooManyClients,
+    /// What a dead monitor left cannot be looked at or removed.
+    #[error("remains of a monitor in {}: {source}", state_dir.display())]
+    Remains {
+        /// Its state folder.
+        state_dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A dead container's cgroup cannot be removed.
+    #[error(transparent)]
+    Cgroup(#[from] crate::cgroup::Error),
     /// The socket to a monitor failed.
     #[error("{operation} to a monitor: {source}")]
     Socket {

@@ -149,10 +149,10 @@ pub enum Fault {
         errno: Errno,
     },
     /// A kernel parameter that is malformed, or would change more than the container.
-    #[error("sysctl {name:?} is not in a separate kernel namespace of the container")]
+    #[error("{reason}")]
     SysctlNotAllowed {
-        /// Its name as given.
-        name: String,
+        /// In [`crate::profile::SysctlError`]'s words.
+        reason: String,
     },
     /// The user or a group cannot be resolved.
     #[error(transparent)]
@@ -271,6 +271,11 @@ pub enum Warning {
         asked: u64,
         /// The hard limit that the process has.
         given: u64,
+    },
+    /// A limit that this host cannot put in force.
+    LimitIgnored {
+        /// Which and why, in [`crate::cgroup::Ignored`]'s words.
+        what: String,
     },
 }
 

@@ -18,6 +18,8 @@ mod exit;
 mod fault;
 mod handle;
 mod launch;
+mod log;
+mod monitor;
 mod protocol;
 mod rootfs;
 mod signal;

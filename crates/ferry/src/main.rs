@@ -1,2 +1,20 @@
-//! The ferry binary.
-fn main() {}
+//! The `ferry` binary: command line, engine and zygote in one file.
+
+mod cli;
+mod command;
+mod config;
+mod engine;
+mod entry;
+mod failure;
+mod format;
+mod invocation;
+mod stream;
+mod terminal;
+mod transfer;
+
+fn main() {
+    entry::zygote_if_asked();
+    let status = cli::main();
+    // Not by return: a thread that waits for keys on stdin must not keep the process.
+    std::process::exit(i32::from(status.code()));
+}

@@ -67,16 +67,13 @@ impl Cgroup {
         self.each_place(|place| self.write(place, "cgroup.procs", &pid))
     }
 
-    /// A descriptor for `CLONE_INTO_CGROUP`, where the host has version 2 alone; there no
-    /// [`Self::join_self`] is needed. `clone3(2)`.
+    /// The group's directory for `CLONE_INTO_CGROUP` on a version 2 host, `None` on version 1: a
+    /// process born there needs no [`Self::join_self`]. `clone3(2)`.
     pub fn clone_into_fd(&self) -> Result<Option<OwnedFd>, Error> {
-        if self.parent.layout().version() == Version::V1 {
-            return Ok(None);
-        }
         let Some(place) = self.unified() else {
             return Ok(None);
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::openat(place.parent, self.name.as_str(), flags, Mode::empty())
             .map(Some)
             .map_err(|errno| file::failed("open", &self.file_path(place, ""), errno))
@@ -153,7 +150,7 @@ impl Cgroup {
             .map(|index| self.place(index))
     }
 
-    /// The group in the version 2 hierarchy, alone or of a hybrid.
+    /// The group in the version 2 hierarchy.
     pub(super) fn unified(&self) -> Option<Place<'_>> {
         self.parent
             .layout()

@@ -81,7 +81,7 @@ impl Cgroup {
     /// Sends SIGKILL to everyone in the group and below, also to those that fork meanwhile.
     ///
     /// Returns when the signals are sent; [`Self::remove`] waits for the processes to be gone.
-    /// `cgroup.kill` does it in one step (Linux 5.14, version 2 and hybrids). Elsewhere the group is
+    /// `cgroup.kill` does it in one step (version 2 since Linux 5.14). Elsewhere the group is
     /// frozen, so that nobody escapes by forking, and each process gets the signal.
     pub fn kill_all(&self) -> Result<KillOutcome, Error> {
         if self.procs()?.is_empty() {

@@ -1,26 +1,97 @@
 //! What a monitor that was killed left behind.
 
-use std::path::Path;
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
-use crate::{Error, cgroup};
+use rustix::{
+    fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, openat, unlinkat},
+    io::Errno,
+};
 
-/// What is left of a launch in its state folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::{
+    Error, cgroup,
+    monitor::{NOTES, Notes, SOCKET},
+};
+
+/// What is left in the state folder of a monitor that was killed. Its process is dead, or dies as
+/// its cgroup is cleared; of its mounts and namespaces nothing is left without it.
+///
+/// While it exists no monitor can take the folder.
+#[derive(Debug)]
 pub struct Remains {
-    /// The cgroup that the dead monitor made and did not remove.
-    pub cgroup: Option<cgroup::ChildName>,
-    /// The container's process at the time of the launch; it may be another's by now.
-    pub pid: Option<i32>,
+    state_dir: PathBuf,
+    folder: OwnedFd,
+    cgroup: Option<cgroup::ChildName>,
 }
 
 impl Remains {
-    /// Looks at a state folder. `None` if a monitor lives there or nothing is left.
-    pub fn find(_state_dir: &Path) -> Result<Option<Remains>, Error> {
-        Err(Error::Unwritten)
+    /// Looks at a state folder. `None` if a monitor lives there, or nothing is left.
+    pub fn find(state_dir: &Path) -> Result<Option<Remains>, Error> {
+        let fault = |errno: Errno| Error::Remains {
+            state_dir: state_dir.to_owned(),
+            source: errno.into(),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = match openat(CWD, state_dir, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.map_err(fault)?,
+        };
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            other => other.map_err(fault)?,
+        }
+        let notes = match openat(
+            &folder,
+            NOTES,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.map_err(fault)?,
+        };
+        let text =
+            io::read_to_string(std::fs::File::from(notes)).map_err(|source| Error::Remains {
+                state_dir: state_dir.to_owned(),
+                source,
+            })?;
+        // Notes that were cut off are of a monitor that had made nothing else yet.
+        let notes = serde_json::from_str::<Notes>(&text).ok();
+        let cgroup = notes.and_then(|notes| notes.cgroup);
+        Ok(Some(Remains {
+            state_dir: state_dir.to_owned(),
+            folder,
+            cgroup,
+        }))
+    }
+
+    /// The cgroup that the dead monitor made and did not remove.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<&cgroup::ChildName> {
+        self.cgroup.as_ref()
     }
 
     /// Kills what still runs in the cgroup, removes the cgroup and the monitor's files.
-    pub fn clear(self) -> Result<(), Error> {
-        Err(Error::Unwritten)
+    pub fn clear(self, parent: &cgroup::Parent) -> Result<(), Error> {
+        if let Some(name) = &self.cgroup {
+            let cgroup = parent.child(name);
+            cgroup.kill_all()?;
+            cgroup.remove()?;
+        }
+        for name in [SOCKET, NOTES] {
+            match unlinkat(&self.folder, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    let source = errno.into();
+                    return Err(Error::Remains {
+                        state_dir: self.state_dir,
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,30 @@
 //! The engine's handle on the zygote process.
 
-use std::path::PathBuf;
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use crate::{Error, Exec, Launch, Monitor, cgroup, emulation::Emulators};
+use ferry_sys::process::Command;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    io::fcntl_dupfd_cloexec,
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    process::{Pid, WaitOptions, waitpid},
+};
+
+use super::Monitor;
+use crate::{
+    Error, Exec, Launch, cgroup,
+    emulation::Emulators,
+    protocol::{self, Call, EmulatorChoice, VERSION},
+    zygote::{ARGV1, SOCKET},
+};
 
 /// How the zygote is started.
 #[derive(Debug, Clone)]
@@ -21,7 +43,25 @@ pub struct ZygoteOptions {
 /// Dropping it ends the zygote; monitors and containers go on.
 #[derive(Debug)]
 pub struct Zygote {
-    _options: ZygoteOptions,
+    options: ZygoteOptions,
+    /// The program, in a memfd that nobody can write: containers see it as /proc/PID/exe of
+    /// processes on the way to their program. Source: memfd_create(2), CVE-2019-5736.
+    program: OwnedFd,
+    process: Mutex<Process>,
+    emulation: Mutex<Option<Emulation>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    socket: OwnedFd,
+}
+
+/// The descriptors that keep the namespace for emulators alive.
+#[derive(Debug)]
+struct Emulation {
+    user_namespace: OwnedFd,
+    binfmt: OwnedFd,
 }
 
 impl ZygoteOptions {
@@ -37,31 +77,187 @@ impl ZygoteOptions {
 }
 
 impl Zygote {
-    /// Starts the process. Cheap enough to do at the engine's start, before anything else.
+    /// Starts the process. A few milliseconds, most of them for copying the program.
     pub fn spawn(options: ZygoteOptions) -> Result<Zygote, Error> {
-        Ok(Zygote { _options: options })
+        let program = seal(&options.program).map_err(|source| Error::SpawnZygote { source })?;
+        let process = Process::start(&program, &options)?;
+        Ok(Zygote {
+            options,
+            program,
+            process: Mutex::new(process),
+            emulation: Mutex::new(None),
+        })
     }
 
-    /// The zygote's process id.
+    /// The zygote's process id at the moment.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        0
+        lock(&self.process).pid.as_raw_pid()
     }
 
-    /// Makes the user namespace in which [`Launch::emulate`] works, once an engine. Idempotent.
-    pub fn prepare_emulation(&self, _emulators: &Emulators) -> Result<(), Error> {
-        Err(Error::Unwritten)
+    /// Makes the user namespace in which [`Launch::emulate`] works, once an engine: later calls do
+    /// nothing. It lives as long as this handle or a container in it.
+    pub fn prepare_emulation(&self, emulators: &Emulators) -> Result<(), Error> {
+        let mut emulation = lock(&self.emulation);
+        if emulation.is_some() {
+            return Ok(());
+        }
+        let call = Call::PrepareEmulation {
+            emulators: EmulatorChoice::all(emulators),
+        };
+        let connection = self.order(&call, &[])?;
+        let (_, descriptors) = super::monitor::expect_answer(&connection)?;
+        let Ok([user_namespace, binfmt]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+            return Err(Error::UnexpectedAnswer);
+        };
+        *emulation = Some(Emulation {
+            user_namespace,
+            binfmt,
+        });
+        Ok(())
     }
 
     /// Makes a container up to the point where its process waits.
     ///
     /// If the returned handle is dropped before [`Monitor::start`], the container is undone.
-    pub fn launch(&self, _launch: &Launch) -> Result<Monitor, Error> {
-        Err(Error::Unwritten)
+    /// [`Error::Launch`] says what failed; nothing is left then.
+    pub fn launch(&self, launch: &Launch) -> Result<Monitor, Error> {
+        let call = Call::Launch(Box::new(launch.clone()));
+        let emulation = lock(&self.emulation);
+        let descriptors = match (&launch.emulate, emulation.as_ref()) {
+            (None, _) => Vec::new(),
+            (Some(_), Some(emulation)) => {
+                vec![emulation.user_namespace.as_fd(), emulation.binfmt.as_fd()]
+            }
+            (Some(architecture), None) => {
+                return Err(Error::NoEmulation {
+                    architecture: architecture.clone(),
+                });
+            }
+        };
+        self.make(&call, &descriptors)
     }
 
     /// Makes a process in a running container, up to the point where it waits.
-    pub fn exec(&self, _exec: &Exec) -> Result<Monitor, Error> {
-        Err(Error::Unwritten)
+    ///
+    /// [`Error::Gone`] or [`Error::NotRunning`] if the container is not running.
+    pub fn exec(&self, exec: &Exec) -> Result<Monitor, Error> {
+        let (container, process) = Monitor::connect(&exec.container)?.container()?;
+        let call = Call::Exec {
+            exec: Box::new(exec.clone()),
+            container,
+        };
+        self.make(&call, &[process.as_fd()])
     }
+
+    /// Orders a monitor, once more if the zygote died with the order.
+    fn make(&self, call: &Call, descriptors: &[BorrowedFd<'_>]) -> Result<Monitor, Error> {
+        let attempt = || self.order(call, descriptors).and_then(Monitor::created);
+        match attempt() {
+            Err(Error::MonitorDied) if lock(&self.process).is_dead() => attempt(),
+            outcome => outcome,
+        }
+    }
+
+    /// Has a monitor forked and gives it its order; the answer comes on the returned connection.
+    fn order(&self, call: &Call, descriptors: &[BorrowedFd<'_>]) -> Result<OwnedFd, Error> {
+        let (near, far) = pair().map_err(|source| Error::SpawnZygote { source })?;
+        self.deliver(&far)?;
+        drop(far);
+        let body = serde_json::to_vec(&protocol::RequestRef {
+            version: VERSION,
+            call,
+        })
+        .map_err(|source| Error::Protocol { source })?;
+        match protocol::send(near.as_fd(), &body, descriptors) {
+            Ok(()) => Ok(near),
+            Err(_) => Err(Error::MonitorDied),
+        }
+    }
+
+    /// Hands a connection to the zygote; if that is dead, to a new one.
+    fn deliver(&self, connection: &OwnedFd) -> Result<(), Error> {
+        let mut process = lock(&self.process);
+        if process.take(connection).is_ok() {
+            return Ok(());
+        }
+        *process = Process::start(&self.program, &self.options)?;
+        process
+            .take(connection)
+            .map_err(|source| Error::SpawnZygote { source })
+    }
+}
+
+impl Process {
+    fn start(program: &OwnedFd, options: &ZygoteOptions) -> Result<Process, Error> {
+        let start = || {
+            let (near, far) = pair()?;
+            let oom_score_adj = options.oom_score_adj.to_string();
+            let arguments = [
+                "ferry-zygote",
+                ARGV1,
+                &oom_score_adj,
+                options.cgroup_parent.as_str(),
+            ];
+            let command =
+                Command::new(arguments, []).ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+            let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
+            let pid = command.spawn_with(&path, far.as_fd(), SOCKET)?;
+            let pid = Pid::from_raw(pid).ok_or(io::Error::from(io::ErrorKind::Other))?;
+            Ok(Process { pid, socket: near })
+        };
+        start().map_err(|source| Error::SpawnZygote { source })
+    }
+
+    /// Whether its end of the socket is closed. What it had not taken is lost by then.
+    fn is_dead(&self) -> bool {
+        let mut set = [PollFd::new(&self.socket, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut set, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    fn take(&self, connection: &OwnedFd) -> io::Result<()> {
+        protocol::send(self.socket.as_fd(), b"fork", &[connection.as_fd()])
+    }
+}
+
+impl Drop for Process {
+    /// The zygote ends when its socket does, or is dead already; its number is free then.
+    fn drop(&mut self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is inside is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
+}
+
+/// Copies a program to where nobody can change it.
+fn seal(program: &std::path::Path) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memfd = match memfd_create("ferry", flags | MemfdFlags::EXEC) {
+        // Before Linux 6.3 everything in a memfd can be executed, and the flag is unknown.
+        Err(rustix::io::Errno::INVAL) => memfd_create("ferry", flags)?,
+        other => other?,
+    };
+    let mut memfd = File::from(memfd);
+    io::copy(&mut File::open(program)?, &mut memfd)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&memfd, seals)?;
+    // Its number must still mean the program once the socket has its own in the new process.
+    Ok(fcntl_dupfd_cloexec(&memfd, SOCKET + 1)?)
 }

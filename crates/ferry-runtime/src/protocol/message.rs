@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::{
     AttachOptions, Exec, Fault, Launch, Signal, StartError, State, Warning, WindowSize, cgroup,
+    emulation::{Emulators, Entry, Support},
 };
 
 /// The version that this release speaks.
@@ -18,6 +19,13 @@ pub(crate) struct Request {
     /// What the monitor must understand at least.
     pub(crate) version: u32,
     pub(crate) call: Call,
+}
+
+/// As [`Request`], borrowed.
+#[derive(Debug, Serialize)]
+pub(crate) struct RequestRef<'a> {
+    pub(crate) version: u32,
+    pub(crate) call: &'a Call,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,6 +73,20 @@ pub(crate) struct Container {
 pub(crate) struct EmulatorChoice {
     pub(crate) architecture: String,
     pub(crate) path: PathBuf,
+}
+
+impl EmulatorChoice {
+    /// The emulator of each CPU that needs one and has one.
+    pub(crate) fn all(emulators: &Emulators) -> Vec<EmulatorChoice> {
+        let choice = |entry: &Entry| match &entry.support {
+            Support::Emulated(emulator) => Some(EmulatorChoice {
+                architecture: entry.cpu.architecture.to_owned(),
+                path: emulator.path.clone(),
+            }),
+            _ => None,
+        };
+        emulators.iter().filter_map(choice).collect()
+    }
 }
 
 /// From a monitor to the engine.

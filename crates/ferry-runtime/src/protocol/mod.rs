@@ -11,5 +11,7 @@
 mod frame;
 mod message;
 
-pub(crate) use frame::{Frame, receive, send, try_receive, try_send};
-pub(crate) use message::{Answer, Call, EmulatorChoice, Event, Refusal, Request, VERSION};
+pub(crate) use frame::{receive, send, try_receive, try_send};
+pub(crate) use message::{
+    Answer, Call, Container, EmulatorChoice, Event, Refusal, Request, RequestRef, VERSION,
+};

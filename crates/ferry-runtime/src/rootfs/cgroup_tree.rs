@@ -2,7 +2,7 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use ferry_sys::mount::{Attributes, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY, Reach, set_attributes};
@@ -16,10 +16,7 @@ use super::{
     options::Options,
     plan::{clone, mount_now},
 };
-use crate::{
-    Fault,
-    cgroup::{Cgroup, Layout},
-};
+use crate::{Fault, cgroup::Cgroup};
 
 /// The folder and what will be attached in it.
 #[derive(Debug)]
@@ -54,7 +51,8 @@ pub(super) fn open(
     };
     let folder = mount_now("tmpfs", "cgroup", &folder_options, destination)?;
     let mut hierarchies = Vec::new();
-    for mount_point in mount_points(cgroup.parent().layout()) {
+    for hierarchy in cgroup.parent().layout().hierarchies() {
+        let mount_point = &hierarchy.mount_point;
         let name = mount_point
             .file_name()
             .unwrap_or_default()
@@ -94,20 +92,6 @@ pub(super) fn open(
         hierarchies,
         finally,
     })
-}
-
-fn mount_points(layout: &Layout) -> Vec<PathBuf> {
-    match layout {
-        Layout::V1 {
-            hierarchies,
-            unified,
-        } => hierarchies
-            .iter()
-            .map(|hierarchy| hierarchy.mount_point.clone())
-            .chain(unified.clone())
-            .collect(),
-        Layout::V2 { mount_point } => vec![mount_point.clone()],
-    }
 }
 
 impl CgroupTree {

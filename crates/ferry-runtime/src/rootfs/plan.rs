@@ -25,7 +25,10 @@ use super::{
     path::Shape,
     root::{self, Access},
 };
-use crate::{Fault, Root, cgroup::Cgroup};
+use crate::{
+    Fault, Root,
+    cgroup::{Cgroup, Version},
+};
 
 /// A root and everything in it, as far as it comes from the host.
 #[derive(Debug)]
@@ -174,7 +177,7 @@ impl Planned {
             .unwrap_or_else(|| PathBuf::from(kind));
         let source = match kind {
             _ if options.bind.is_some() || kind == "bind" => bind(&name, &destination, &options)?,
-            "cgroup" | "cgroup2" if cgroup.parent().layout().version() == 1 => {
+            "cgroup" | "cgroup2" if cgroup.parent().layout().version() == Version::V1 => {
                 Source::Cgroups(cgroup_tree::open(cgroup, &destination, &options)?)
             }
             "cgroup" | "cgroup2" => fresh("cgroup2", &name, options),

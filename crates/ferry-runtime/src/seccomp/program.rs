@@ -1,7 +1,7 @@
 //! A compiled filter that can be kept, sent and loaded.
 
-use std::os::fd::OwnedFd;
-
+use ferry_sys::seccomp::{self, Instruction};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
@@ -12,23 +12,41 @@ pub struct Program {
     /// `struct sock_filter` each: code in bits 0–15, jt 16–23, jf 24–31, k 32–63.
     instructions: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*` that the profile asks for.
-    flags: u32,
+    flags: u64,
 }
 
 impl Program {
-    pub(super) fn empty() -> Program {
+    pub(super) fn new(instructions: &[Instruction], flags: u64) -> Program {
+        let pack = |instruction: &Instruction| {
+            u64::from(instruction.code)
+                | u64::from(instruction.jt) << 16
+                | u64::from(instruction.jf) << 24
+                | u64::from(instruction.k) << 32
+        };
         Program {
-            instructions: Vec::new(),
-            flags: 0,
+            instructions: instructions.iter().map(pack).collect(),
+            flags,
         }
+    }
+
+    /// Its instructions, in order.
+    pub fn instructions(&self) -> impl Iterator<Item = Instruction> {
+        self.instructions.iter().map(|packed| Instruction {
+            code: *packed as u16,
+            jt: (packed >> 16) as u8,
+            jf: (packed >> 24) as u8,
+            k: (packed >> 32) as u32,
+        })
     }
 
     /// Puts the filter in force for the calling thread and what it starts.
     ///
-    /// Needs no_new_privs or CAP_SYS_ADMIN: without no_new_privs it comes before capabilities
-    /// drop, with it last. Returns the listener when the profile has the action NOTIFY.
-    pub fn load(&self) -> Result<Option<OwnedFd>, LoadError> {
-        let _ = (&self.instructions, self.flags);
-        Ok(None)
+    /// Needs no_new_privs or CAP_SYS_ADMIN in the caller's user namespace: without no_new_privs it
+    /// comes before capabilities drop, with it last. `seccomp(2)`.
+    pub fn load(&self) -> Result<(), LoadError> {
+        let instructions: Vec<Instruction> = self.instructions().collect();
+        seccomp::install(&instructions, self.flags).map_err(|error| LoadError {
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
+        })
     }
 }

@@ -1,0 +1,634 @@
+//! Containers: the API's body to the engine's options, the engine's container to the API's answers.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard_stubs::models::{
+    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
+    ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
+    EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, MountPoint, MountType,
+    NetworkSettings, RestartPolicy, RestartPolicyNameEnum,
+};
+use ferry_engine::Instance;
+use ferry_engine::container::{
+    Bind, Confinement, Container, ContainerOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit, Phase,
+    RootAccess, State, StdinMode, StopTimeout, Terminal,
+};
+use ferry_engine::network::Endpoint;
+use ferry_oci::Platform;
+use time::OffsetDateTime;
+
+use super::time::{rfc3339, rfc3339_or_zero};
+use crate::error::ApiError;
+
+/// What a create asks for; what Ferry does not do is refused by name.
+pub(crate) fn options(body: ContainerCreateBody, platform: Option<Platform>) -> Result<ContainerOptions, ApiError> {
+    refuse_unsupported_config(&body)?;
+    let host_config = body.host_config.unwrap_or_default();
+    refuse_unsupported(&host_config)?;
+    let console = host_config.console_size.as_deref().unwrap_or_default();
+    let size = |at: usize| console.get(at).and_then(|size| u16::try_from(*size).ok()).unwrap_or(0);
+    let terminal = if body.tty == Some(true) {
+        Terminal::Pty {
+            rows: size(0),
+            columns: size(1),
+        }
+    } else {
+        Terminal::None
+    };
+    let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(ContainerOptions {
+        image: body.image.unwrap_or_default(),
+        platform,
+        entrypoint: body.entrypoint,
+        command: body.cmd,
+        env: body.env.unwrap_or_default(),
+        working_dir: non_empty(body.working_dir),
+        user: non_empty(body.user),
+        terminal,
+        stdin: match (body.open_stdin, body.stdin_once) {
+            (Some(true), Some(true)) => StdinMode::Once,
+            (Some(true), _) => StdinMode::Open,
+            _ => StdinMode::Closed,
+        },
+        hostname: non_empty(body.hostname),
+        domainname: non_empty(body.domainname),
+        labels: body.labels.unwrap_or_default().into_iter().collect(),
+        stop_signal: non_empty(body.stop_signal),
+        stop_timeout: stop_timeout(body.stop_timeout),
+        host: host_options(host_config)?,
+    })
+}
+
+/// Seconds as the API gives them: −1 waits without end.
+pub(crate) fn stop_timeout(seconds: Option<i64>) -> StopTimeout {
+    match seconds {
+        None => StopTimeout::Default,
+        Some(seconds) => u64::try_from(seconds).map_or(StopTimeout::Never, |seconds| {
+            StopTimeout::After(Duration::from_secs(seconds))
+        }),
+    }
+}
+
+fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
+    let mut binds = Vec::new();
+    for text in host.binds.unwrap_or_default() {
+        binds.push(parse_bind(&text)?);
+    }
+    for mount in host.mounts.unwrap_or_default() {
+        binds.push(parse_mount(mount)?);
+    }
+    Ok(HostOptions {
+        on_exit: if host.auto_remove == Some(true) {
+            OnExit::Remove
+        } else {
+            OnExit::Keep
+        },
+        network: parse_network(host.network_mode.as_deref().unwrap_or_default())?,
+        binds,
+        root: access(host.readonly_rootfs),
+        confinement: if host.privileged == Some(true) {
+            Confinement::Privileged
+        } else {
+            Confinement::Default
+        },
+        cap_add: host.cap_add.unwrap_or_default(),
+        cap_drop: host.cap_drop.unwrap_or_default(),
+        extra_hosts: host.extra_hosts.unwrap_or_default(),
+        log: parse_log(host.log_config)?,
+    })
+}
+
+fn access(read_only: Option<bool>) -> RootAccess {
+    if read_only == Some(true) {
+        RootAccess::ReadOnly
+    } else {
+        RootAccess::ReadWrite
+    }
+}
+
+fn parse_network(mode: &str) -> Result<NetworkMode, ApiError> {
+    match mode {
+        "" | "default" | "bridge" => Ok(NetworkMode::Bridge),
+        "host" => Ok(NetworkMode::Host),
+        "none" => Ok(NetworkMode::None),
+        other => Err(ApiError::not_implemented(format!(
+            "network {other:?} is not supported yet: use bridge, host or none"
+        ))),
+    }
+}
+
+/// `source:target[:options]`. Source: Docker Engine API `HostConfig.Binds`.
+fn parse_bind(text: &str) -> Result<Bind, ApiError> {
+    let invalid = |reason: &str| ApiError::bad_request(format!("invalid volume specification: '{text}': {reason}"));
+    let mut parts = text.split(':');
+    let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
+        return Err(invalid("expected source:target[:options]"));
+    };
+    let options = parts.next().unwrap_or_default();
+    if parts.next().is_some() {
+        return Err(invalid("too many colons"));
+    }
+    if !source.starts_with('/') {
+        return Err(ApiError::not_implemented(format!(
+            "named volumes are not supported yet: {source:?}; give an absolute path of the host"
+        )));
+    }
+    let mut bind = Bind {
+        source: PathBuf::from(source),
+        target: PathBuf::from(target),
+        access: RootAccess::ReadWrite,
+        propagation: None,
+        missing_source: MissingSource::Create,
+    };
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => bind.access = RootAccess::ReadOnly,
+            "rw" | "z" | "Z" => {}
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                bind.propagation = Some(option.to_owned());
+            }
+            other => return Err(invalid(&format!("unknown option {other:?}"))),
+        }
+    }
+    Ok(bind)
+}
+
+fn parse_mount(mount: bollard_stubs::models::Mount) -> Result<Bind, ApiError> {
+    if mount.typ != Some(MountType::BIND) {
+        return Err(ApiError::not_implemented(
+            "mounts of a type other than bind are not supported yet",
+        ));
+    }
+    let options = mount.bind_options.unwrap_or_default();
+    let creates = options.create_mountpoint == Some(true);
+    Ok(Bind {
+        source: PathBuf::from(mount.source.unwrap_or_default()),
+        target: PathBuf::from(mount.target.unwrap_or_default()),
+        access: access(mount.read_only),
+        propagation: options
+            .propagation
+            .map(|mode| mode.to_string())
+            .filter(|mode| !mode.is_empty()),
+        missing_source: if creates {
+            MissingSource::Create
+        } else {
+            MissingSource::Refuse
+        },
+    })
+}
+
+fn parse_log(config: Option<HostConfigLogConfig>) -> Result<LogOptions, ApiError> {
+    let config = config.unwrap_or_default();
+    match config.typ.as_deref().unwrap_or_default() {
+        "none" => return Ok(LogOptions::None),
+        "" | "json-file" => {}
+        other => {
+            return Err(ApiError::not_implemented(format!(
+                "logging driver {other:?} is not supported yet: use json-file or none"
+            )));
+        }
+    }
+    let LogOptions::JsonFile {
+        mut max_size_bytes,
+        mut max_files,
+    } = LogOptions::default()
+    else {
+        return Ok(LogOptions::None);
+    };
+    for (key, value) in config.config.unwrap_or_default() {
+        let invalid = || ApiError::bad_request(format!("invalid value {value:?} of log option {key:?}"));
+        match key.as_str() {
+            "max-size" => max_size_bytes = parse_size(&value).ok_or_else(invalid)?,
+            "max-file" => max_files = value.parse().ok().filter(|files| *files > 0).ok_or_else(invalid)?,
+            _ => {
+                return Err(ApiError::bad_request(format!(
+                    "unknown log opt '{key}' for json-file log driver"
+                )));
+            }
+        }
+    }
+    Ok(LogOptions::JsonFile {
+        max_size_bytes,
+        max_files,
+    })
+}
+
+/// `10m`, `512k`, `1g`, or bytes.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.to_ascii_lowercase();
+    let digits = text.trim_end_matches('b').trim_end_matches(['k', 'm', 'g']);
+    let unit: u64 = match text.trim_end_matches('b').chars().last()? {
+        'k' => 1 << 10,
+        'm' => 1 << 20,
+        'g' => 1 << 30,
+        _ => 1,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
+}
+
+/// Options of the API that Ferry does not have yet must not be ignored in silence.
+fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
+    fn number(value: Option<i64>) -> bool {
+        value.is_some_and(|value| value != 0)
+    }
+    fn list<T>(value: Option<&Vec<T>>) -> bool {
+        value.is_some_and(|list| !list.is_empty())
+    }
+    fn map<K, V>(value: Option<&HashMap<K, V>>) -> bool {
+        value.is_some_and(|map| !map.is_empty())
+    }
+    fn mode(value: Option<&String>, known: &[&str]) -> bool {
+        value.is_some_and(|value| !known.contains(&value.as_str()))
+    }
+    let restarts = host
+        .restart_policy
+        .as_ref()
+        .and_then(|policy| policy.name)
+        .is_some_and(|name| !matches!(name, RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO));
+    let given = [
+        ("Memory", number(host.memory)),
+        ("MemoryReservation", number(host.memory_reservation)),
+        ("MemorySwap", number(host.memory_swap)),
+        (
+            "MemorySwappiness",
+            host.memory_swappiness.is_some_and(|value| value != -1),
+        ),
+        ("OomKillDisable", host.oom_kill_disable == Some(true)),
+        ("NanoCpus", number(host.nano_cpus)),
+        ("CpuShares", number(host.cpu_shares)),
+        ("CpuPeriod", number(host.cpu_period)),
+        ("CpuQuota", number(host.cpu_quota)),
+        ("CpuRealtimePeriod", number(host.cpu_realtime_period)),
+        ("CpuRealtimeRuntime", number(host.cpu_realtime_runtime)),
+        ("CpusetCpus", mode(host.cpuset_cpus.as_ref(), &[""])),
+        ("CpusetMems", mode(host.cpuset_mems.as_ref(), &[""])),
+        ("PidsLimit", host.pids_limit.is_some_and(|value| value > 0)),
+        ("BlkioWeight", host.blkio_weight.is_some_and(|value| value != 0)),
+        ("Devices", list(host.devices.as_ref())),
+        ("DeviceCgroupRules", list(host.device_cgroup_rules.as_ref())),
+        ("DeviceRequests", list(host.device_requests.as_ref())),
+        ("Ulimits", list(host.ulimits.as_ref())),
+        ("Init", host.init == Some(true)),
+        ("PortBindings", map(host.port_bindings.as_ref())),
+        ("PublishAllPorts", host.publish_all_ports == Some(true)),
+        ("RestartPolicy", restarts),
+        ("VolumesFrom", list(host.volumes_from.as_ref())),
+        ("Dns", list(host.dns.as_ref())),
+        ("DnsOptions", list(host.dns_options.as_ref())),
+        ("DnsSearch", list(host.dns_search.as_ref())),
+        ("GroupAdd", list(host.group_add.as_ref())),
+        ("Links", list(host.links.as_ref())),
+        ("SecurityOpt", list(host.security_opt.as_ref())),
+        ("StorageOpt", map(host.storage_opt.as_ref())),
+        ("Tmpfs", map(host.tmpfs.as_ref())),
+        ("Sysctls", map(host.sysctls.as_ref())),
+        (
+            "ShmSize",
+            host.shm_size.is_some_and(|size| size != 0 && size != 64 << 20),
+        ),
+        ("OomScoreAdj", number(host.oom_score_adj)),
+        ("IpcMode", mode(host.ipc_mode.as_ref(), &["", "private"])),
+        ("PidMode", mode(host.pid_mode.as_ref(), &[""])),
+        ("UTSMode", mode(host.uts_mode.as_ref(), &[""])),
+        ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
+        ("Annotations", map(host.annotations.as_ref())),
+        (
+            "CgroupnsMode",
+            host.cgroupns_mode
+                .is_some_and(|mode| mode == HostConfigCgroupnsModeEnum::HOST),
+        ),
+        ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
+        ("Runtime", mode(host.runtime.as_ref(), &["", "ferry"])),
+        ("MaskedPaths", host.masked_paths.is_some()),
+        ("ReadonlyPaths", host.readonly_paths.is_some()),
+    ];
+    refuse_given("HostConfig.", &given)
+}
+
+/// The same for what stands beside `HostConfig`.
+fn refuse_unsupported_config(body: &ContainerCreateBody) -> Result<(), ApiError> {
+    let health_test = body.healthcheck.as_ref().and_then(|check| check.test.as_ref());
+    let endpoints = body
+        .networking_config
+        .as_ref()
+        .and_then(|config| config.endpoints_config.as_ref());
+    let has_settings = |endpoint: &EndpointSettings| {
+        endpoint.ipam_config.is_some()
+            || endpoint.aliases.as_ref().is_some_and(|aliases| !aliases.is_empty())
+            || endpoint.links.as_ref().is_some_and(|links| !links.is_empty())
+            || endpoint.mac_address.as_ref().is_some_and(|mac| !mac.is_empty())
+            || endpoint.driver_opts.as_ref().is_some_and(|options| !options.is_empty())
+    };
+    let given = [
+        // One word is `NONE`.
+        ("Healthcheck", health_test.is_some_and(|test| test.len() > 1)),
+        (
+            "Volumes",
+            body.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()),
+        ),
+        ("NetworkDisabled", body.network_disabled == Some(true)),
+        (
+            "NetworkingConfig.EndpointsConfig",
+            endpoints.is_some_and(|all| all.values().any(has_settings)),
+        ),
+    ];
+    refuse_given("", &given)
+}
+
+fn refuse_given(prefix: &str, given: &[(&str, bool)]) -> Result<(), ApiError> {
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => Err(ApiError::not_implemented(format!(
+            "{prefix}{name} is not supported yet"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// One row of the list. Docker Engine API `ContainerSummary`.
+pub(crate) fn summary(container: &Container) -> ContainerSummary {
+    let state = container.state();
+    let config = &container.config;
+    ContainerSummary {
+        id: Some(container.id.to_string()),
+        names: Some(vec![format!("/{}", container.name())]),
+        image: Some(config.options.image.clone()),
+        image_id: Some(config.image_id.to_string()),
+        command: Some(config.args.join(" ")),
+        created: Some(container.created_at.unix_timestamp()),
+        ports: Some(Vec::new()),
+        labels: Some(config.labels.clone().into_iter().collect()),
+        state: Some(match state.phase {
+            Phase::Created => ContainerSummaryStateEnum::CREATED,
+            Phase::Running => ContainerSummaryStateEnum::RUNNING,
+            Phase::Exited => ContainerSummaryStateEnum::EXITED,
+            Phase::Removed => ContainerSummaryStateEnum::REMOVING,
+        }),
+        status: Some(status(&state)),
+        host_config: Some(ContainerSummaryHostConfig {
+            network_mode: Some(network_name(&config.options.host.network).to_owned()),
+            ..Default::default()
+        }),
+        network_settings: Some(ContainerSummaryNetworkSettings {
+            networks: Some(networks(container)),
+        }),
+        mounts: Some(mounts(container)),
+        ..Default::default()
+    }
+}
+
+/// `Up 5 minutes`, `Exited (0) 2 hours ago`, in Docker's words.
+pub(crate) fn status(state: &State) -> String {
+    let ago =
+        |at: Option<OffsetDateTime>| at.map_or_else(String::new, |at| human_duration(OffsetDateTime::now_utc() - at));
+    match state.phase {
+        Phase::Created => "Created".to_owned(),
+        Phase::Running => format!("Up {}", ago(state.started_at)),
+        Phase::Exited => format!("Exited ({}) {} ago", state.exit_code, ago(state.finished_at)),
+        Phase::Removed => "Removal In Progress".to_owned(),
+    }
+}
+
+/// Go's `units.HumanDuration`, which people know from `docker ps`.
+fn human_duration(duration: time::Duration) -> String {
+    let (seconds, minutes) = (duration.whole_seconds(), duration.whole_minutes());
+    let hours = (duration.as_seconds_f64() / 3600.0).round();
+    match (seconds, minutes) {
+        (..1, _) => "Less than a second".to_owned(),
+        (1, _) => "1 second".to_owned(),
+        (..60, _) => format!("{seconds} seconds"),
+        (_, 1) => "About a minute".to_owned(),
+        (_, ..60) => format!("{minutes} minutes"),
+        _ if hours <= 1.0 => "About an hour".to_owned(),
+        _ if hours < 48.0 => format!("{hours} hours"),
+        _ if hours < 24.0 * 7.0 * 2.0 => format!("{} days", duration.whole_days()),
+        _ if hours < 24.0 * 30.0 * 2.0 => format!("{} weeks", duration.whole_days() / 7),
+        _ if hours < 24.0 * 365.0 * 2.0 => format!("{} months", duration.whole_days() / 30),
+        _ => format!("{} years", duration.whole_days() / 365),
+    }
+}
+
+/// All about one container. Docker Engine API `ContainerInspect`.
+pub(crate) fn inspect(container: &Container, instance: &Instance) -> ContainerInspectResponse {
+    let config = &container.config;
+    let dir = instance.container_dir(container.id.as_str());
+    let file = |name: &str| Some(dir.join(name).to_string_lossy().into_owned());
+    let (path, args) = config
+        .args
+        .split_first()
+        .map_or((String::new(), Vec::new()), |(path, args)| {
+            (path.clone(), args.to_vec())
+        });
+    ContainerInspectResponse {
+        id: Some(container.id.to_string()),
+        created: Some(rfc3339(container.created_at)),
+        path: Some(path),
+        args: Some(args),
+        state: Some(container_state(&container.state())),
+        image: Some(config.image_id.to_string()),
+        resolv_conf_path: file("resolv.conf"),
+        hostname_path: file("hostname"),
+        hosts_path: file("hosts"),
+        log_path: container
+            .log_path(instance)
+            .map(|path| path.to_string_lossy().into_owned()),
+        name: Some(format!("/{}", container.name())),
+        restart_count: Some(0),
+        driver: Some("overlayfs".to_owned()),
+        platform: Some(config.platform.os.clone()),
+        mount_label: Some(String::new()),
+        process_label: Some(String::new()),
+        app_armor_profile: Some(String::new()),
+        host_config: Some(host_config(&config.options.host)),
+        mounts: Some(mounts(container)),
+        config: Some(api_config(container)),
+        network_settings: Some(NetworkSettings {
+            sandbox_id: Some(String::new()),
+            sandbox_key: Some(String::new()),
+            ports: Some(HashMap::new()),
+            networks: Some(networks(container)),
+        }),
+        ..Default::default()
+    }
+}
+
+fn container_state(state: &State) -> ContainerState {
+    ContainerState {
+        status: Some(match state.phase {
+            Phase::Created => ContainerStateStatusEnum::CREATED,
+            Phase::Running => ContainerStateStatusEnum::RUNNING,
+            Phase::Exited => ContainerStateStatusEnum::EXITED,
+            Phase::Removed => ContainerStateStatusEnum::REMOVING,
+        }),
+        running: Some(state.is_running()),
+        paused: Some(false),
+        restarting: Some(false),
+        oom_killed: Some(state.oom_killed),
+        dead: Some(false),
+        pid: Some(state.pid.map_or(0, i64::from)),
+        exit_code: Some(i64::from(state.exit_code)),
+        error: Some(state.error.clone()),
+        started_at: Some(rfc3339_or_zero(state.started_at)),
+        finished_at: Some(rfc3339_or_zero(state.finished_at)),
+        health: None,
+    }
+}
+
+fn api_config(container: &Container) -> ContainerConfig {
+    let config = &container.config;
+    let options = &config.options;
+    let has_terminal = options.terminal != Terminal::None;
+    ContainerConfig {
+        hostname: Some(config.hostname.clone()),
+        domainname: Some(options.domainname.clone().unwrap_or_default()),
+        user: Some(config.user.clone()),
+        attach_stdin: Some(options.stdin == StdinMode::Once),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        tty: Some(has_terminal),
+        open_stdin: Some(options.stdin != StdinMode::Closed),
+        stdin_once: Some(options.stdin == StdinMode::Once),
+        env: Some(config.env.clone()),
+        cmd: options.command.clone(),
+        image: Some(options.image.clone()),
+        working_dir: Some(config.working_dir.clone()),
+        entrypoint: options.entrypoint.clone(),
+        labels: Some(config.labels.clone().into_iter().collect()),
+        stop_signal: config.stop_signal.clone(),
+        ..Default::default()
+    }
+}
+
+fn host_config(host: &HostOptions) -> HostConfig {
+    let bind = |bind: &Bind| {
+        let suffix = if bind.access == RootAccess::ReadOnly { ":ro" } else { "" };
+        format!("{}:{}{suffix}", bind.source.display(), bind.target.display())
+    };
+    let (driver, settings) = match host.log {
+        LogOptions::None => ("none", HashMap::new()),
+        LogOptions::JsonFile {
+            max_size_bytes,
+            max_files,
+        } => (
+            "json-file",
+            HashMap::from([
+                ("max-size".to_owned(), max_size_bytes.to_string()),
+                ("max-file".to_owned(), max_files.to_string()),
+            ]),
+        ),
+    };
+    HostConfig {
+        binds: (!host.binds.is_empty()).then(|| host.binds.iter().map(bind).collect()),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some(driver.to_owned()),
+            config: Some(settings),
+        }),
+        network_mode: Some(network_name(&host.network).to_owned()),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: Some(0),
+        }),
+        auto_remove: Some(host.on_exit == OnExit::Remove),
+        cap_add: (!host.cap_add.is_empty()).then(|| host.cap_add.clone()),
+        cap_drop: (!host.cap_drop.is_empty()).then(|| host.cap_drop.clone()),
+        extra_hosts: (!host.extra_hosts.is_empty()).then(|| host.extra_hosts.clone()),
+        ipc_mode: Some("private".to_owned()),
+        privileged: Some(host.confinement == Confinement::Privileged),
+        readonly_rootfs: Some(host.root == RootAccess::ReadOnly),
+        shm_size: Some(64 << 20),
+        runtime: Some("ferry".to_owned()),
+        ..Default::default()
+    }
+}
+
+fn network_name(network: &NetworkMode) -> &'static str {
+    match network {
+        NetworkMode::Bridge => "bridge",
+        NetworkMode::Host => "host",
+        NetworkMode::None => "none",
+    }
+}
+
+fn networks(container: &Container) -> HashMap<String, EndpointSettings> {
+    let name = network_name(&container.config.options.host.network).to_owned();
+    let settings = container
+        .endpoint()
+        .map_or_else(EndpointSettings::default, |endpoint| endpoint_settings(&endpoint));
+    HashMap::from([(name, settings)])
+}
+
+fn endpoint_settings(endpoint: &Endpoint) -> EndpointSettings {
+    EndpointSettings {
+        mac_address: Some(endpoint.mac().to_string()),
+        gateway: Some(endpoint.gateway.to_string()),
+        ip_address: Some(endpoint.address.to_string()),
+        ip_prefix_len: Some(i64::from(endpoint.prefix_len)),
+        ..Default::default()
+    }
+}
+
+fn mounts(container: &Container) -> Vec<MountPoint> {
+    let mount = |bind: &Bind| MountPoint {
+        typ: Some(MountType::BIND.to_string()),
+        source: Some(bind.source.to_string_lossy().into_owned()),
+        destination: Some(bind.target.to_string_lossy().into_owned()),
+        mode: Some(if bind.access == RootAccess::ReadOnly { "ro" } else { "" }.to_owned()),
+        rw: Some(bind.access == RootAccess::ReadWrite),
+        propagation: Some(bind.propagation.clone().unwrap_or_else(|| "rprivate".to_owned())),
+        ..Default::default()
+    };
+    container.config.options.host.binds.iter().map(mount).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binds_are_parsed_or_refused() {
+        let bind = parse_bind("/a:/b:ro,rslave").unwrap();
+        assert_eq!(
+            (bind.access, bind.propagation.as_deref()),
+            (RootAccess::ReadOnly, Some("rslave"))
+        );
+        for text in ["/a", "/a:/b:x", "/a:/b:ro:z", "name:/b"] {
+            assert!(parse_bind(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_and_defaults_are_not() {
+        assert!(refuse_unsupported(&HostConfig::default()).is_ok());
+        let memory = HostConfig {
+            memory: Some(1 << 30),
+            ..Default::default()
+        };
+        assert!(refuse_unsupported(&memory).is_err());
+    }
+
+    #[test]
+    fn sizes_and_durations_read_as_docker_s() {
+        for (text, size) in [
+            ("10m", Some(10 << 20)),
+            ("1gb", Some(1 << 30)),
+            ("5", Some(5)),
+            ("0", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_size(text), size, "{text}");
+        }
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (600, "10 minutes"),
+            (3600, "About an hour"),
+            (7200, "2 hours"),
+            (86400 * 3, "3 days"),
+        ] {
+            assert_eq!(human_duration(time::Duration::seconds(seconds)), text);
+        }
+    }
+}

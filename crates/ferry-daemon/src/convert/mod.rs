@@ -1,0 +1,4 @@
+//! The one folder between the API's generated types and the engine's own.
+
+pub(crate) mod container;
+pub(crate) mod time;

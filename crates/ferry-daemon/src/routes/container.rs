@@ -1,0 +1,393 @@
+//! Endpoints of containers. Docker Engine API, tag `Container`.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use bollard_stubs::models::{
+    ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerSummary, ContainerWaitResponse,
+};
+use bytes::Bytes;
+use ferry_engine::Engine;
+use ferry_engine::container::{
+    AttachOptions, ListFilter, LogEntry, LogRequest, LogStream, Phase, Removal, Started, Stopped, Terminal,
+    WaitCondition,
+};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::convert;
+use crate::error::ApiError;
+use crate::extract::{Filters, Flag, Json, Query};
+use crate::hijack::{StreamFormat, hijack, relay};
+
+/// The noun's endpoints.
+pub(crate) fn rows() -> Router<Engine> {
+    Router::new()
+        .route("/containers/json", get(list))
+        .route("/containers/create", post(create))
+        .route("/containers/{id}", delete(remove))
+        .route("/containers/{id}/json", get(inspect))
+        .route("/containers/{id}/start", post(start))
+        .route("/containers/{id}/stop", post(stop))
+        .route("/containers/{id}/restart", post(restart))
+        .route("/containers/{id}/kill", post(kill))
+        .route("/containers/{id}/wait", post(wait))
+        .route("/containers/{id}/rename", post(rename))
+        .route("/containers/{id}/resize", post(resize))
+        .route("/containers/{id}/attach", post(attach))
+        .route("/containers/{id}/logs", get(logs))
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    all: Flag,
+    limit: Option<i64>,
+    filters: Option<String>,
+}
+
+const LIST_FILTERS: &[&str] = &["ancestor", "exited", "id", "label", "name", "status"];
+
+async fn list(
+    State(engine): State<Engine>,
+    Query(query): Query<ListQuery>,
+) -> Result<axum::Json<Vec<ContainerSummary>>, ApiError> {
+    let filters = Filters::parse(query.filters.as_deref(), LIST_FILTERS)?;
+    let exit_code = |code: &String| {
+        code.parse()
+            .map_err(|_| ApiError::bad_request(format!("invalid filter 'exited={code}'")))
+    };
+    let filter = ListFilter {
+        all: query.all.0,
+        limit: query
+            .limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|limit| *limit > 0),
+        ids: filters.get("id").to_vec(),
+        names: filters.get("name").to_vec(),
+        labels: filters.get("label").to_vec(),
+        states: filters.get("status").to_vec(),
+        exit_codes: filters.get("exited").iter().map(exit_code).collect::<Result<_, _>>()?,
+        images: filters.get("ancestor").to_vec(),
+    };
+    let list = engine.list_containers(&filter);
+    Ok(axum::Json(
+        list.iter()
+            .map(|container| convert::container::summary(container))
+            .collect(),
+    ))
+}
+
+#[derive(Deserialize)]
+struct CreateQuery {
+    name: Option<String>,
+    platform: Option<String>,
+}
+
+async fn create(
+    State(engine): State<Engine>,
+    Query(query): Query<CreateQuery>,
+    Json(body): Json<ContainerCreateBody>,
+) -> Result<(StatusCode, axum::Json<ContainerCreateResponse>), ApiError> {
+    let platform = query
+        .platform
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse().map_err(|error| ApiError::bad_request(format!("{error}"))))
+        .transpose()?;
+    let options = convert::container::options(body, platform)?;
+    let name = query.name.filter(|name| !name.is_empty());
+    let created = engine.create_container(name.as_deref(), options).await?;
+    let response = ContainerCreateResponse {
+        id: created.id.to_string(),
+        warnings: created.warnings,
+    };
+    Ok((StatusCode::CREATED, axum::Json(response)))
+}
+
+async fn inspect(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<ContainerInspectResponse>, ApiError> {
+    let container = engine.container(&id)?;
+    Ok(axum::Json(convert::container::inspect(&container, &engine.instance)))
+}
+
+async fn start(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    Ok(match engine.start_container(&id).await? {
+        Started::Now => StatusCode::NO_CONTENT,
+        Started::Already => StatusCode::NOT_MODIFIED,
+    })
+}
+
+#[derive(Deserialize)]
+struct StopQuery {
+    signal: Option<String>,
+    t: Option<i64>,
+}
+
+impl StopQuery {
+    fn signal(&self) -> Option<&str> {
+        self.signal.as_deref().filter(|signal| !signal.is_empty())
+    }
+
+    fn timeout(&self) -> Option<ferry_engine::container::StopTimeout> {
+        self.t.map(|seconds| convert::container::stop_timeout(Some(seconds)))
+    }
+}
+
+async fn stop(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<StopQuery>,
+) -> Result<StatusCode, ApiError> {
+    Ok(
+        match engine.stop_container(&id, query.signal(), query.timeout()).await? {
+            Stopped::Now => StatusCode::NO_CONTENT,
+            Stopped::Already => StatusCode::NOT_MODIFIED,
+        },
+    )
+}
+
+async fn restart(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<StopQuery>,
+) -> Result<StatusCode, ApiError> {
+    engine.restart_container(&id, query.signal(), query.timeout()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct KillQuery {
+    signal: Option<String>,
+}
+
+async fn kill(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<KillQuery>,
+) -> Result<StatusCode, ApiError> {
+    let signal = query.signal.filter(|signal| !signal.is_empty());
+    engine.kill_container(&id, signal.as_deref().unwrap_or("KILL")).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct WaitQuery {
+    condition: Option<String>,
+}
+
+/// The head of the answer goes out at once: clients start the container when they have it.
+async fn wait(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<WaitQuery>,
+) -> Result<Response, ApiError> {
+    let condition = match query.condition.as_deref().unwrap_or_default() {
+        "" | "not-running" => WaitCondition::NotRunning,
+        "next-exit" => WaitCondition::NextExit,
+        "removed" => WaitCondition::Removed,
+        other => return Err(ApiError::bad_request(format!("invalid condition: {other:?}"))),
+    };
+    let waiting = engine.wait_container(&id, condition)?;
+    let body = futures_util::stream::once(async move {
+        let state = waiting.await;
+        let response = ContainerWaitResponse {
+            status_code: i64::from(state.exit_code),
+            error: None,
+        };
+        serde_json::to_vec(&response).map(Bytes::from)
+    });
+    Ok(([(CONTENT_TYPE, "application/json")], Body::from_stream(body)).into_response())
+}
+
+#[derive(Deserialize)]
+struct RenameQuery {
+    #[serde(default)]
+    name: String,
+}
+
+async fn rename(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<RenameQuery>,
+) -> Result<StatusCode, ApiError> {
+    engine.rename_container(&id, &query.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A terminal's size as clients send it.
+#[derive(Deserialize)]
+pub(super) struct SizeQuery {
+    h: u16,
+    w: u16,
+}
+
+impl SizeQuery {
+    pub(super) fn size(&self) -> ferry_engine::WindowSize {
+        ferry_engine::WindowSize {
+            rows: self.h,
+            columns: self.w,
+        }
+    }
+}
+
+async fn resize(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<SizeQuery>,
+) -> Result<StatusCode, ApiError> {
+    engine.resize_container(&id, query.size())?;
+    Ok(StatusCode::OK)
+}
+
+#[derive(Deserialize)]
+struct RemoveQuery {
+    #[serde(default)]
+    force: Flag,
+    #[serde(default)]
+    link: Flag,
+}
+
+async fn remove(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<RemoveQuery>,
+) -> Result<StatusCode, ApiError> {
+    if query.link.0 {
+        return Err(ApiError::not_implemented("legacy links are not supported"));
+    }
+    let removal = if query.force.0 {
+        Removal::Force
+    } else {
+        Removal::RefuseRunning
+    };
+    engine.remove_container(&id, removal).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct AttachQuery {
+    #[serde(default)]
+    logs: Flag,
+    #[serde(default)]
+    stream: Flag,
+    #[serde(default)]
+    stdin: Flag,
+    #[serde(default)]
+    stdout: Flag,
+    #[serde(default)]
+    stderr: Flag,
+}
+
+async fn attach(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<AttachQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    if query.logs.0 {
+        return Err(ApiError::not_implemented(
+            "attach with logs=1 is not supported yet: read the logs first",
+        ));
+    }
+    if !query.stream.0 {
+        return Err(ApiError::bad_request("attach needs stream=1"));
+    }
+    let options = AttachOptions {
+        stdin: query.stdin.0,
+        stdout: query.stdout.0,
+        stderr: query.stderr.0,
+    };
+    let attached = engine.attach_container(&id, options).await?;
+    hijack(
+        request,
+        Some(format_of(attached.terminal).media_type()),
+        move |client| async move {
+            if let Some(stream) = attached.stream().await {
+                relay(client, stream).await;
+            }
+        },
+    )
+}
+
+/// How the streams of a process with or without a terminal are sent.
+pub(super) fn format_of(terminal: Terminal) -> StreamFormat {
+    match terminal {
+        Terminal::None => StreamFormat::Multiplexed,
+        Terminal::Pty { .. } => StreamFormat::Raw,
+    }
+}
+
+#[derive(Deserialize)]
+struct LogsQuery {
+    #[serde(default)]
+    follow: Flag,
+    #[serde(default)]
+    stdout: Flag,
+    #[serde(default)]
+    stderr: Flag,
+    since: Option<String>,
+    until: Option<String>,
+    #[serde(default)]
+    timestamps: Flag,
+    tail: Option<String>,
+}
+
+async fn logs(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Result<Response, ApiError> {
+    if !query.stdout.0 && !query.stderr.0 {
+        return Err(ApiError::bad_request(
+            "Bad parameters: you must choose at least one stream",
+        ));
+    }
+    let container = engine.container(&id)?;
+    let request = LogRequest {
+        stdout: query.stdout.0,
+        stderr: query.stderr.0,
+        // Docker reads what is no number as all.
+        tail: query.tail.as_deref().and_then(|tail| tail.parse().ok()),
+        since: convert::time::parse(query.since.as_deref())?,
+        until: convert::time::parse(query.until.as_deref())?,
+        follow: query.follow.0 && container.state().phase != Phase::Created,
+    };
+    let format = format_of(container.config.options.terminal);
+    let entries = engine.container_logs(&id, request)?;
+    let has_timestamps = query.timestamps.0;
+    let body = ReceiverStream::new(entries)
+        .ready_chunks(64)
+        .map(move |entries| Ok::<_, std::convert::Infallible>(encode(&entries, format, has_timestamps)));
+    Ok(([(CONTENT_TYPE, format.media_type())], Body::from_stream(body)).into_response())
+}
+
+/// Entries as a client gets them: bare for a terminal, else with Docker's frame heads.
+fn encode(entries: &[LogEntry], format: StreamFormat, has_timestamps: bool) -> Bytes {
+    let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.bytes.len() + 48).sum());
+    for entry in entries {
+        let timestamp = if has_timestamps {
+            format!("{} ", convert::time::rfc3339(entry.at))
+        } else {
+            String::new()
+        };
+        if format == StreamFormat::Multiplexed {
+            let stream = match entry.stream {
+                LogStream::Stdout => 1,
+                LogStream::Stderr => 2,
+            };
+            let len = u32::try_from(timestamp.len() + entry.bytes.len()).expect("a log entry is at most 16 KiB");
+            out.extend([stream, 0, 0, 0]);
+            out.extend(len.to_be_bytes());
+        }
+        out.extend(timestamp.as_bytes());
+        out.extend(&entry.bytes);
+    }
+    Bytes::from(out)
+}

@@ -1,0 +1,5 @@
+//! One file a noun: its endpoints as rows, and what each does with a request.
+
+pub(crate) mod container;
+pub(crate) mod exec;
+pub(crate) mod system;

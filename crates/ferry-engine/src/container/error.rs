@@ -1,0 +1,127 @@
+//! What can go wrong with a container or an exec. Scripts match on some of these words: they are Docker's.
+
+use std::path::PathBuf;
+
+use crate::error::Class;
+use crate::{image, network};
+
+/// An error of a container or an exec.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No container has this name or id.
+    #[error("No such container: {0}")]
+    NoSuchContainer(String),
+    /// No exec has this id.
+    #[error("No such exec instance: {0}")]
+    NoSuchExec(String),
+    /// Several ids begin so.
+    #[error("multiple IDs found with provided prefix: {0}")]
+    AmbiguousId(String),
+    /// The name does not follow the rules.
+    #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    InvalidName(String),
+    /// Another container has the name.
+    #[error(
+        "Conflict. The container name {name:?} is already in use by container {holder:?}. You have to remove (or rename) that container to be able to reuse that name."
+    )]
+    NameInUse {
+        /// The name, with the slash that Docker shows.
+        name: String,
+        /// Id of the container that has it.
+        holder: String,
+    },
+    /// The container would have nothing to run.
+    #[error("no command specified")]
+    NoCommand,
+    /// An option has a value that cannot be.
+    #[error("invalid {option} {value:?}: {reason}")]
+    InvalidOption {
+        /// The option, in the API's words.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// Why it cannot be.
+        reason: String,
+    },
+    /// A bind mount's source is not there.
+    #[error("invalid mount config for type \"bind\": bind source path does not exist: {}", .0.display())]
+    NoSuchBindSource(PathBuf),
+    /// Nothing runs in the container.
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    /// Something runs in the container.
+    #[error("cannot remove container {0:?}: container is running: stop the container before removing or force remove")]
+    Running(String),
+    /// Another caller removes the container right now.
+    #[error("removal of container {0} is already in progress")]
+    BeingRemoved(String),
+    /// The exec has been started before.
+    #[error("exec {0} has already been started")]
+    ExecAlreadyStarted(String),
+    /// No such signal.
+    #[error("Invalid signal: {0}")]
+    InvalidSignal(String),
+    /// The command is not there or cannot be executed.
+    #[error("failed to create task for container: {0}")]
+    Start(#[from] ferry_runtime::StartError),
+    /// The container's log is not kept.
+    #[error("configured logging driver does not support reading")]
+    NoLog,
+    /// Emulation cannot be had.
+    #[error("cannot run an image for {platform} here: {reason}")]
+    CannotEmulate {
+        /// The image's platform.
+        platform: String,
+        /// Why, and the remedy.
+        reason: String,
+    },
+    /// A file of the container's own cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Of the image.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// Of the network.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// Of the store.
+    #[error(transparent)]
+    Store(#[from] ferry_store::Error),
+    /// Of the runtime.
+    #[error(transparent)]
+    Runtime(#[from] ferry_runtime::Error),
+    /// A thread of the engine was lost.
+    #[error("internal error: the operation was interrupted: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    /// The error's class.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NoSuchContainer(_) | Self::NoSuchExec(_) => Class::NotFound,
+            Self::NameInUse { .. }
+            | Self::NotRunning(_)
+            | Self::Running(_)
+            | Self::BeingRemoved(_)
+            | Self::ExecAlreadyStarted(_) => Class::Conflict,
+            Self::AmbiguousId(_)
+            | Self::InvalidName(_)
+            | Self::NoCommand
+            | Self::InvalidOption { .. }
+            | Self::NoSuchBindSource(_)
+            | Self::InvalidSignal(_)
+            | Self::CannotEmulate { .. }
+            | Self::Start(_) => Class::Invalid,
+            Self::NoLog => Class::NotImplemented,
+            Self::Image(error) => error.class(),
+            Self::Network(error) => error.class(),
+            Self::File { .. } | Self::Store(_) | Self::Runtime(_) | Self::Interrupted(_) => Class::Internal,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Runs another process in a running container.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ferry_runtime::{Durability, Log, Monitor, Stdin, Stdio, WindowSize};
+use oci_spec::runtime::Process;
+use tokio::net::UnixStream;
+
+use super::start::{exit_code_of, read_exit, start_error, window_size};
+use super::{AttachOptions, Confinement, Container, ContainerId, Error, Terminal, spec};
+use crate::{Engine, folder};
+
+/// What is to be run. Source: Docker Engine API `ContainerExec`.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    /// The command; never empty.
+    pub command: Vec<String>,
+    /// Environment, on top of the container's.
+    pub env: Vec<String>,
+    /// Where it starts; the container's own by default.
+    pub working_dir: Option<String>,
+    /// `user[:group]`; the container's own by default.
+    pub user: Option<String>,
+    /// Whether it gets a terminal.
+    pub terminal: Terminal,
+    /// Which streams are connected.
+    pub attach: AttachOptions,
+    /// `--privileged`: all capabilities, no seccomp.
+    pub confinement: Confinement,
+}
+
+/// One exec of a container.
+#[derive(Debug)]
+pub struct Exec {
+    /// Its id.
+    pub id: ContainerId,
+    /// The container that it runs in.
+    pub container: ContainerId,
+    /// What was asked for.
+    pub options: ExecOptions,
+    state: Mutex<ExecState>,
+}
+
+/// How far an exec is.
+#[derive(Debug, Clone)]
+pub enum ExecState {
+    /// Not started.
+    Created,
+    /// Its process is being made.
+    Starting,
+    /// Its process runs.
+    Running {
+        /// The handle on its monitor.
+        monitor: Arc<Monitor>,
+    },
+    /// It has ended.
+    Ended {
+        /// Its exit code; 128 + n after signal n.
+        code: i32,
+    },
+}
+
+impl ExecState {
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+}
+
+impl Exec {
+    /// How far it is now.
+    pub fn state(&self) -> ExecState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_state(&self, state: ExecState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    pub(super) fn resize(&self, size: WindowSize) -> Result<(), Error> {
+        match self.state() {
+            ExecState::Running { monitor } => Ok(monitor.resize(size)?),
+            _ => Err(Error::NotRunning(self.id.to_string())),
+        }
+    }
+
+    /// Of several starts, one wins.
+    fn begin(&self) -> Result<(), Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            ExecState::Created => {
+                *state = ExecState::Starting;
+                Ok(())
+            }
+            _ => Err(Error::ExecAlreadyStarted(self.id.to_string())),
+        }
+    }
+}
+
+impl Engine {
+    /// Prepares an exec. Docker Engine API `ContainerExec`.
+    pub fn create_exec(&self, wanted: &str, options: ExecOptions) -> Result<Arc<Exec>, Error> {
+        let container = self.containers.find(wanted)?;
+        if options.command.is_empty() {
+            return Err(Error::NoCommand);
+        }
+        container.monitor()?;
+        let exec = Arc::new(Exec {
+            id: ContainerId::random(),
+            container: container.id.clone(),
+            options,
+            state: Mutex::new(ExecState::Created),
+        });
+        container.live().execs.insert(exec.id.to_string(), exec.clone());
+        Ok(exec)
+    }
+
+    /// The exec with this id. Docker Engine API `ExecInspect`.
+    pub fn exec(&self, id: &str) -> Result<Arc<Exec>, Error> {
+        self.containers
+            .all()
+            .iter()
+            .find_map(|container| container.live().execs.get(id).cloned())
+            .ok_or_else(|| Error::NoSuchExec(id.chars().take(200).collect()))
+    }
+
+    /// Starts an exec; the stream carries what its options attach, `None` when that is nothing.
+    /// Docker Engine API `ExecStart`.
+    pub async fn start_exec(&self, id: &str, size: Option<WindowSize>) -> Result<Option<UnixStream>, Error> {
+        let exec = self.exec(id)?;
+        let container = self.containers.find(exec.container.as_str())?;
+        exec.begin()?;
+        let (engine, starting) = (self.clone(), exec.clone());
+        let started =
+            tokio::task::spawn_blocking(move || engine.start_exec_process(&container, &starting, size)).await?;
+        let (monitor, watch, stream) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                exec.set_state(ExecState::Ended {
+                    code: exit_code_of(&error),
+                });
+                folder::remove(&self.instance.state_dir(id));
+                return Err(error);
+            }
+        };
+        exec.set_state(ExecState::Running { monitor });
+        let (engine, ending) = (self.clone(), exec.clone());
+        tokio::spawn(async move {
+            let exit = read_exit(watch).await;
+            let code = exit.map_or(super::start::KILLED_WITH_MONITOR, |exit| i32::from(exit.code));
+            ending.set_state(ExecState::Ended { code });
+            let dir = engine.instance.state_dir(ending.id.as_str());
+            tokio::task::spawn_blocking(move || folder::remove(&dir));
+        });
+        let Some(stream) = stream else {
+            return Ok(None);
+        };
+        let into_tokio = || -> std::io::Result<UnixStream> {
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream)
+        };
+        Ok(into_tokio().ok())
+    }
+
+    /// Blocking.
+    #[allow(clippy::type_complexity)]
+    fn start_exec_process(
+        &self,
+        container: &Container,
+        exec: &Exec,
+        size: Option<WindowSize>,
+    ) -> Result<
+        (
+            Arc<Monitor>,
+            std::os::unix::net::UnixStream,
+            Option<std::os::unix::net::UnixStream>,
+        ),
+        Error,
+    > {
+        let launched = container.monitor()?;
+        let state_dir = self.instance.state_dir(exec.id.as_str());
+        folder::create(&state_dir)?;
+        let options = &exec.options;
+        let process: Process = spec::exec_process(container, options)?;
+        let confinement = match container.config.options.host.confinement {
+            Confinement::Privileged => Confinement::Privileged,
+            Confinement::Default => options.confinement,
+        };
+        let monitor = self.zygote.exec(&ferry_runtime::Exec {
+            id: exec.id.to_string(),
+            container: launched.state_dir.clone(),
+            process,
+            seccomp: self.seccomp(confinement, &spec::capabilities(&container.config.options.host)?)?,
+            user: options.user.clone().unwrap_or_else(|| container.config.user.clone()),
+            groups: Vec::new(),
+            stdio: Stdio {
+                tty: size
+                    .or(window_size(options.terminal))
+                    .filter(|_| options.terminal != Terminal::None),
+                stdin: if options.attach.stdin {
+                    Stdin::Once
+                } else {
+                    Stdin::Closed
+                },
+                log: Log::None,
+            },
+            state_dir: state_dir.clone(),
+            exit_record: state_dir.join(super::start::EXIT_RECORD),
+            durability: Durability::Volatile,
+        })?;
+        let attach = options.attach;
+        let stream = if attach == AttachOptions::default() {
+            None
+        } else {
+            Some(monitor.attach(attach.to_runtime())?)
+        };
+        let watch = monitor.watch()?;
+        monitor.start().map_err(start_error)?;
+        Ok((Arc::new(monitor), watch, stream))
+    }
+}

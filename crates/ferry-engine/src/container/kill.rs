@@ -1,0 +1,78 @@
+//! Sends a signal to a container's process.
+
+use ferry_runtime::Signal;
+
+use super::{Container, Error};
+use crate::Engine;
+
+impl Engine {
+    /// Sends `signal` (`SIGTERM`, `TERM`, `15`) to the process. Docker Engine API `ContainerKill`.
+    pub async fn kill_container(&self, wanted: &str, signal: &str) -> Result<(), Error> {
+        let container = self.containers.find(wanted)?;
+        let signal = parse_signal(signal)?;
+        container.signal(signal)?;
+        let mut attributes = container.attributes();
+        attributes.insert("signal".to_owned(), signal.number().to_string());
+        self.events.send("container", "kill", container.id.as_str(), attributes);
+        Ok(())
+    }
+}
+
+impl Container {
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
+        Ok(self.monitor()?.monitor().signal(signal)?)
+    }
+}
+
+/// Names of signals on Linux, without `SIG`, at the place of their number. Source: `signal(7)`.
+const NAMES: [&str; 32] = [
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH",
+    "IO", "PWR", "SYS",
+];
+const FIRST_REAL_TIME: i32 = 34;
+const LAST_REAL_TIME: i32 = 64;
+
+/// A signal by name, with or without `SIG`, in any case; `RTMIN+n`, `RTMAX-n`; or by number.
+pub(super) fn parse_signal(text: &str) -> Result<Signal, Error> {
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = |rest: &str, sign: char| match rest {
+        "" => Some(0),
+        _ => rest.strip_prefix(sign)?.parse::<i32>().ok(),
+    };
+    let number = if let Ok(number) = text.parse::<i32>() {
+        Some(number)
+    } else if let Some(rest) = name.strip_prefix("RTMIN") {
+        offset(rest, '+').and_then(|plus| FIRST_REAL_TIME.checked_add(plus))
+    } else if let Some(rest) = name.strip_prefix("RTMAX") {
+        offset(rest, '-').and_then(|minus| LAST_REAL_TIME.checked_sub(minus))
+    } else {
+        let at = NAMES.iter().position(|known| !name.is_empty() && *known == name);
+        at.and_then(|at| i32::try_from(at).ok())
+    };
+    number
+        .and_then(|number| Signal::try_from(number).ok())
+        .ok_or_else(|| Error::InvalidSignal(text.chars().take(40).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_named_or_numbered() {
+        let check = |text: &str, number: Option<i32>| {
+            assert_eq!(parse_signal(text).ok().map(Signal::number), number, "{text}");
+        };
+        for text in ["TERM", "SIGTERM", "sigterm", "15"] {
+            check(text, Some(15));
+        }
+        check("SIGRTMIN+3", Some(37));
+        check("RTMAX-1", Some(63));
+        check("SYS", Some(31));
+        for text in ["", "SIG", "0", "65", "-1", "FOO", "RTMIN+99", "RTMAX-2147483648"] {
+            check(text, None);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Containers: one file a verb; here what a container is while the engine knows it.
+
+mod attach;
+mod create;
+mod error;
+mod exec;
+mod files;
+mod id;
+mod kill;
+mod list;
+mod logs;
+mod options;
+mod record;
+mod recover;
+mod remove;
+mod rename;
+mod resize;
+mod spec;
+mod start;
+mod state;
+mod stop;
+mod table;
+mod wait;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use ferry_runtime::Monitor;
+use ferry_store::{Durability, SnapshotId};
+use time::OffsetDateTime;
+use tokio::sync::{oneshot, watch};
+
+pub use attach::{AttachOptions, Attached};
+pub use create::Created;
+pub use error::Error;
+pub use exec::{Exec, ExecOptions, ExecState};
+pub(crate) use files::write_network_files;
+pub use id::{ContainerId, is_name};
+pub use list::ListFilter;
+pub use logs::{LogEntry, LogRequest, LogStream};
+pub use options::{
+    Bind, Confinement, ContainerOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit, RootAccess,
+    StdinMode, StopTimeout, Terminal,
+};
+pub use record::ContainerConfig;
+pub use remove::Removal;
+pub use start::Started;
+pub use state::{Phase, State, WaitCondition};
+pub use stop::Stopped;
+pub(crate) use table::Table;
+
+use crate::launch::Launched;
+
+/// One container.
+#[derive(Debug)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// What it was created with; never changes.
+    pub config: ContainerConfig,
+    name: RwLock<String>,
+    state: watch::Sender<State>,
+    /// Held by the verb that changes the state: of conflicting calls, one wins.
+    lifecycle: tokio::sync::Mutex<()>,
+    live: Mutex<Live>,
+}
+
+/// What exists only while the engine and the container's process live.
+#[derive(Debug, Default)]
+struct Live {
+    launched: Option<Arc<Launched>>,
+    /// Clients that attached before the start.
+    waiting: Vec<(AttachOptions, oneshot::Sender<std::os::unix::net::UnixStream>)>,
+    execs: HashMap<String, Arc<Exec>>,
+}
+
+impl Container {
+    fn new(id: ContainerId, name: String, created_at: OffsetDateTime, config: ContainerConfig) -> Self {
+        Self {
+            id,
+            created_at,
+            config,
+            name: RwLock::new(name),
+            state: watch::Sender::new(State::created()),
+            lifecycle: tokio::sync::Mutex::new(()),
+            live: Mutex::default(),
+        }
+    }
+
+    /// Its name, without a slash.
+    pub fn name(&self) -> String {
+        self.name.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its state now.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Its network endpoint's address and the like, while it runs on a bridge.
+    pub fn endpoint(&self) -> Option<crate::network::Endpoint> {
+        self.live()
+            .launched
+            .as_ref()
+            .and_then(|launched| launched.endpoint.clone())
+    }
+
+    /// Where its output is logged, if it is kept.
+    pub fn log_path(&self, instance: &crate::Instance) -> Option<PathBuf> {
+        match self.config.options.host.log {
+            LogOptions::None => None,
+            LogOptions::JsonFile { .. } => Some(self.dir(instance).join("log")),
+        }
+    }
+
+    fn dir(&self, instance: &crate::Instance) -> PathBuf {
+        instance.container_dir(self.id.as_str())
+    }
+
+    /// The writable layer on top of its image.
+    fn snapshot_id(&self) -> Result<SnapshotId, Error> {
+        Ok(self.id.as_str().parse()?)
+    }
+
+    /// What of it survives a power cut: nothing, if it is removed when it ends anyway.
+    fn durability(&self) -> Durability {
+        match self.config.options.host.on_exit {
+            OnExit::Keep => Durability::Durable,
+            OnExit::Remove => Durability::Volatile,
+        }
+    }
+
+    fn live(&self) -> std::sync::MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The monitor of its running process.
+    fn monitor(&self) -> Result<Arc<Launched>, Error> {
+        match &self.live().launched {
+            Some(launched) if self.state.borrow().is_running() => Ok(launched.clone()),
+            _ => Err(Error::NotRunning(self.id.to_string())),
+        }
+    }
+
+    /// What events say about it.
+    fn attributes(&self) -> std::collections::BTreeMap<String, String> {
+        let mut attributes = self.config.labels.clone();
+        attributes.insert("image".to_owned(), self.config.options.image.clone());
+        attributes.insert("name".to_owned(), self.name());
+        attributes
+    }
+}
+
+impl Launched {
+    /// The handle on the monitor.
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+}

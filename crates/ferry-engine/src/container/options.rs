@@ -1,0 +1,205 @@
+//! What a person asks for when a container is created.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ferry_oci::Platform;
+use serde::{Deserialize, Serialize};
+
+/// A request to create a container; what is absent comes from the image.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ContainerOptions {
+    /// Name or id of the image.
+    pub image: String,
+    /// The platform asked for; by default the best that can run here.
+    pub platform: Option<Platform>,
+    /// First words of the command; `Some` and empty clears the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// The command, or the entry point's arguments.
+    pub command: Option<Vec<String>>,
+    /// `NAME=value` sets, `NAME` alone removes.
+    pub env: Vec<String>,
+    /// Absolute path where the command starts.
+    pub working_dir: Option<String>,
+    /// `user[:group]`, names or numbers.
+    pub user: Option<String>,
+    /// Whether the process gets a terminal.
+    pub terminal: Terminal,
+    /// What feeds the process's standard input.
+    pub stdin: StdinMode,
+    /// Host name; by default the first 12 digits of the id.
+    pub hostname: Option<String>,
+    /// NIS domain name.
+    pub domainname: Option<String>,
+    /// Labels, on top of the image's.
+    pub labels: BTreeMap<String, String>,
+    /// Signal that asks the process to stop.
+    pub stop_signal: Option<String>,
+    /// How long to wait after that signal.
+    pub stop_timeout: StopTimeout,
+    /// What the host gives to the container.
+    pub host: HostOptions,
+}
+
+/// What the host gives to a container, apart from what the image says.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HostOptions {
+    /// What becomes of the container when its process ends.
+    pub on_exit: OnExit,
+    /// Network.
+    pub network: NetworkMode,
+    /// Folders and files of the host that appear inside.
+    pub binds: Vec<Bind>,
+    /// Whether the root file system can be written.
+    pub root: RootAccess,
+    /// How much the container is confined.
+    pub confinement: Confinement,
+    /// Capabilities on top of the default ones, as they were given.
+    pub cap_add: Vec<String>,
+    /// Capabilities taken away.
+    pub cap_drop: Vec<String>,
+    /// Lines `name:address` for `/etc/hosts`.
+    pub extra_hosts: Vec<String>,
+    /// Log of the container's output.
+    pub log: LogOptions,
+}
+
+/// What becomes of a container when its process ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnExit {
+    /// It stays, to be started again or inspected.
+    #[default]
+    Keep,
+    /// It is removed (`--rm`); nothing of it need survive a power cut.
+    Remove,
+}
+
+/// How a container reaches the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkMode {
+    /// The default bridge, with an address of its own and NAT to the outside.
+    #[default]
+    Bridge,
+    /// The host's own network.
+    Host,
+    /// A loopback interface and nothing else.
+    None,
+}
+
+/// A file or folder of the host that appears inside a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Absolute path inside.
+    pub target: PathBuf,
+    /// Whether it can be written inside.
+    pub access: RootAccess,
+    /// Mount propagation: `rprivate` when absent.
+    pub propagation: Option<String>,
+    /// What happens when the source does not exist.
+    pub missing_source: MissingSource,
+}
+
+/// What happens when the source of a bind mount does not exist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MissingSource {
+    /// `-v`: a folder is made, as Docker does.
+    #[default]
+    Create,
+    /// `--mount`: the create fails.
+    Refuse,
+}
+
+/// Whether something can be written from inside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum RootAccess {
+    #[default]
+    ReadWrite,
+    ReadOnly,
+}
+
+/// How much a container is confined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Confinement {
+    /// The default profile.
+    #[default]
+    Default,
+    /// `--privileged`: all capabilities and devices, no masks, no seccomp.
+    Privileged,
+}
+
+/// Whether a process gets a terminal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Terminal {
+    /// Standard streams are pipes.
+    #[default]
+    None,
+    /// Standard streams are a pseudo-terminal of this size.
+    Pty {
+        /// Rows; 0 when not known yet.
+        rows: u16,
+        /// Columns; 0 when not known yet.
+        columns: u16,
+    },
+}
+
+/// What feeds a container's standard input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StdinMode {
+    /// `/dev/null`.
+    #[default]
+    Closed,
+    /// Open as long as the container runs, whoever is attached.
+    Open,
+    /// Closed when the first attached client leaves.
+    Once,
+}
+
+/// How long a stop waits before it kills.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopTimeout {
+    /// Ten seconds.
+    #[default]
+    Default,
+    /// As long as it takes.
+    Never,
+    /// This long.
+    After(Duration),
+}
+
+impl StopTimeout {
+    /// The time to wait; `None` without end.
+    pub fn duration(self) -> Option<Duration> {
+        match self {
+            Self::Default => Some(Duration::from_secs(10)),
+            Self::Never => None,
+            Self::After(duration) => Some(duration),
+        }
+    }
+}
+
+/// Where a container's output goes, besides to whoever is attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogOptions {
+    /// Nowhere.
+    None,
+    /// A file of JSON lines, as Docker's `json-file`.
+    JsonFile {
+        /// A file is rotated when it reaches this size.
+        max_size_bytes: u64,
+        /// Files that are kept.
+        max_files: u32,
+    },
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self::JsonFile {
+            max_size_bytes: 20 << 20,
+            max_files: 5,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What is kept of a container on disk: written once at create, renamed with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ferry_oci::{DiffId, Digest, Platform};
+use ferry_store::record::{self, Record};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{Container, ContainerId, ContainerOptions, Error};
+
+/// What a container was created with, after the image's defaults were merged in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContainerConfig {
+    /// What was asked for.
+    pub options: ContainerOptions,
+    /// Digest of the image's config.
+    pub image_id: Digest,
+    /// Digest of the image's manifest.
+    pub manifest: Digest,
+    /// The image's platform.
+    pub platform: Platform,
+    /// Its layers, bottom first.
+    pub layers: Vec<DiffId>,
+    /// The whole command; never empty.
+    pub args: Vec<String>,
+    /// Environment.
+    pub env: Vec<String>,
+    /// Where the command starts.
+    pub working_dir: String,
+    /// `user[:group]`, empty for root.
+    pub user: String,
+    /// Host name.
+    pub hostname: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Signal that asks the process to stop.
+    pub stop_signal: Option<String>,
+}
+
+/// The file `config.json` of a container, version 1.
+#[derive(Debug, Serialize, Deserialize)]
+struct ContainerRecord {
+    id: ContainerId,
+    name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    config: ContainerConfig,
+}
+
+impl Record for ContainerRecord {
+    const VERSION: u32 = 1;
+}
+
+const FILE: &str = "config.json";
+
+impl Container {
+    /// Writes the record into `dir`; durable unless the container goes with its process anyway.
+    pub(super) fn write_record(&self, dir: &Path, name: &str) -> Result<(), Error> {
+        let contents = ContainerRecord {
+            id: self.id.clone(),
+            name: name.to_owned(),
+            created_at: self.created_at,
+            config: self.config.clone(),
+        };
+        let path = dir.join(FILE);
+        Ok(record::write(&path, &contents, self.durability())?)
+    }
+
+    /// Reads the record in `dir`; `None` if there is none.
+    pub(super) fn read_record(dir: &Path) -> Result<Option<Self>, Error> {
+        let record: Option<ContainerRecord> = record::read(&dir.join(FILE))?;
+        Ok(record.map(|record| Self::new(record.id, record.name, record.created_at, record.config)))
+    }
+}

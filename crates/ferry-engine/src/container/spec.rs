@@ -1,0 +1,155 @@
+//! From what a container was created with to the runtime spec: a pure function.
+
+use std::path::Path;
+
+use ferry_runtime::capability::{self, CapabilitySet};
+use ferry_runtime::profile::{self, ProfileInput, UserNamespace};
+use oci_spec::runtime::{Mount, Process, Spec};
+
+use super::{Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, RootAccess, Terminal};
+use crate::Host;
+
+/// The runtime spec of a container whose network files lie in `dir`.
+pub(super) fn of_container(
+    container: &Container,
+    dir: &Path,
+    host: Host,
+    user_namespace: UserNamespace,
+) -> Result<Spec, Error> {
+    let config = &container.config;
+    let options = &config.options;
+    let mut spec = profile::default_spec(&ProfileInput {
+        hostname: Some(config.hostname.clone()).filter(|_| options.host.network != NetworkMode::Host),
+        domainname: options.domainname.clone(),
+        args: config.args.clone(),
+        env: environment(&config.env, &config.hostname, options.terminal),
+        cwd: config.working_dir.clone(),
+        terminal: terminal(options.terminal),
+        network: network(&options.host.network),
+        confinement: confinement(options.host.confinement),
+        root: match options.host.root {
+            RootAccess::ReadWrite => profile::RootAccess::ReadWrite,
+            RootAccess::ReadOnly => profile::RootAccess::ReadOnly,
+        },
+        cgroups: host.cgroups,
+        capabilities: Some(capabilities(&options.host)?),
+        user_namespace,
+        ..ProfileInput::default()
+    });
+    let mut mounts = spec.mounts().clone().unwrap_or_default();
+    mounts.extend(network_file_mounts(dir, &options.host.binds));
+    mounts.extend(options.host.binds.iter().map(bind_mount));
+    spec.set_mounts(Some(mounts));
+    Ok(spec)
+}
+
+/// The process of an exec: confined as the container's own.
+pub(super) fn exec_process(container: &Container, options: &ExecOptions) -> Result<Process, Error> {
+    let config = &container.config;
+    let mut env = environment(&config.env, &config.hostname, options.terminal);
+    for entry in &options.env {
+        let name = entry.split('=').next().unwrap_or_default();
+        env.retain(|existing| existing.split('=').next() != Some(name));
+        if entry.contains('=') {
+            env.push(entry.clone());
+        }
+    }
+    let capabilities = match options.confinement {
+        Confinement::Privileged => CapabilitySet::available(),
+        Confinement::Default => capabilities(&config.options.host)?,
+    };
+    let spec = profile::default_spec(&ProfileInput {
+        args: options.command.clone(),
+        env,
+        cwd: options
+            .working_dir
+            .clone()
+            .unwrap_or_else(|| config.working_dir.clone()),
+        terminal: terminal(options.terminal),
+        confinement: confinement(options.confinement),
+        capabilities: Some(capabilities),
+        ..ProfileInput::default()
+    });
+    Ok(spec.process().clone().unwrap_or_default())
+}
+
+/// The capabilities that a container's processes may have.
+pub(crate) fn capabilities(host: &HostOptions) -> Result<CapabilitySet, Error> {
+    let base = match host.confinement {
+        Confinement::Privileged => return Ok(CapabilitySet::available()),
+        Confinement::Default => CapabilitySet::DEFAULT,
+    };
+    capability::resolve(base, &host.cap_add, &host.cap_drop, CapabilitySet::available()).map_err(|error| {
+        Error::InvalidOption {
+            option: "capability",
+            value: [host.cap_add.join(","), host.cap_drop.join(",")].join(" "),
+            reason: error.to_string(),
+        }
+    })
+}
+
+fn terminal(terminal: Terminal) -> profile::Terminal {
+    match terminal {
+        Terminal::None => profile::Terminal::Absent,
+        Terminal::Pty { .. } => profile::Terminal::Present,
+    }
+}
+
+pub(crate) fn confinement(confinement: Confinement) -> profile::Confinement {
+    match confinement {
+        Confinement::Default => profile::Confinement::Default,
+        Confinement::Privileged => profile::Confinement::Privileged,
+    }
+}
+
+pub(crate) fn network(network: &NetworkMode) -> profile::Network {
+    match network {
+        NetworkMode::Bridge | NetworkMode::None => profile::Network::Private,
+        NetworkMode::Host => profile::Network::Host,
+    }
+}
+
+/// Docker adds these where the image and the person do not say them.
+fn environment(env: &[String], hostname: &str, terminal: Terminal) -> Vec<String> {
+    let mut env = env.to_vec();
+    let mut default = |name: &str, value: &str| {
+        if !env.iter().any(|entry| entry.split('=').next() == Some(name)) {
+            env.push(format!("{name}={value}"));
+        }
+    };
+    default("HOSTNAME", hostname);
+    if terminal != Terminal::None {
+        default("TERM", "xterm");
+    }
+    env
+}
+
+/// The engine's own files over the image's, unless a bind of the person's takes their place.
+fn network_file_mounts<'a>(dir: &'a Path, binds: &'a [Bind]) -> impl Iterator<Item = Mount> + 'a {
+    ["hosts", "hostname", "resolv.conf"]
+        .into_iter()
+        .filter_map(move |name| {
+            let target = Path::new("/etc").join(name);
+            let is_taken = binds.iter().any(|bind| bind.target == target);
+            (!is_taken).then(|| mount(&dir.join(name), &target, &["rbind", "rprivate"]))
+        })
+}
+
+fn bind_mount(bind: &Bind) -> Mount {
+    let access = match bind.access {
+        RootAccess::ReadWrite => "rw",
+        RootAccess::ReadOnly => "ro",
+    };
+    let propagation = bind.propagation.as_deref().unwrap_or("rprivate");
+    mount(&bind.source, &bind.target, &["rbind", access, propagation])
+}
+
+pub(crate) fn mount(source: &Path, target: &Path, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount
+        .set_destination(target.to_owned())
+        .set_typ(Some("bind".to_owned()))
+        .set_source(Some(source.to_owned()))
+        .set_options(Some(options.iter().map(|option| (*option).to_owned()).collect()));
+    mount
+}

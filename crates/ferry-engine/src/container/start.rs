@@ -1,0 +1,250 @@
+//! Starts a container: network, root, process; and watches it from then on.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use ferry_runtime::{Durability, Exit, Log, Overlay, Stdin, Stdio, WindowSize};
+use tokio::io::AsyncReadExt;
+
+use super::{Container, Error, LogOptions, OnExit, Phase, RootAccess, StdinMode, Terminal, spec, write_network_files};
+use crate::Engine;
+use crate::launch::{LaunchRequest, Launched};
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// The process runs.
+    Now,
+    /// It ran already.
+    Already,
+}
+
+/// A container that has just been started, and the stream that will tell of its end.
+type Running = (Arc<Launched>, UnixStream, time::OffsetDateTime);
+
+impl Engine {
+    /// Starts a container. Docker Engine API `ContainerStart`.
+    pub async fn start_container(&self, wanted: &str) -> Result<Started, Error> {
+        let container = self.containers.find(wanted)?;
+        let _lifecycle = container.lifecycle.lock().await;
+        match container.state.borrow().phase {
+            Phase::Running => return Ok(Started::Already),
+            Phase::Removed => return Err(Error::BeingRemoved(container.id.to_string())),
+            Phase::Created | Phase::Exited => {}
+        }
+        let (engine, starting) = (self.clone(), container.clone());
+        let running = tokio::task::spawn_blocking(move || engine.start_process(&starting)).await?;
+        match running {
+            Ok((launched, watch, started_at)) => {
+                container.state.send_modify(|state| {
+                    state.phase = Phase::Running;
+                    state.pid = u32::try_from(launched.monitor().pid()).ok();
+                    state.started_at = Some(started_at);
+                    state.finished_at = None;
+                    state.exit_code = 0;
+                    state.oom_killed = false;
+                    state.error.clear();
+                });
+                self.events
+                    .send("container", "start", container.id.as_str(), container.attributes());
+                self.watch_exit(container.clone(), launched, watch);
+                Ok(Started::Now)
+            }
+            Err(error) => {
+                container.live().waiting.clear();
+                container.state.send_modify(|state| {
+                    state.error = error.to_string();
+                    state.exit_code = exit_code_of(&error);
+                    state.exits += 1;
+                });
+                if container.config.options.host.on_exit == OnExit::Remove {
+                    self.remove_now(&container);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Blocking: all that lies between a created container and its running process.
+    fn start_process(&self, container: &Arc<Container>) -> Result<Running, Error> {
+        let endpoint = self.take_endpoint(&container.config.options.host.network, container.id.as_str())?;
+        let launched = match self.launch(self.launch_request(container, endpoint.clone())?) {
+            Ok(launched) => launched,
+            Err(error) => {
+                self.release_endpoint(endpoint);
+                return Err(error);
+            }
+        };
+        match serve_waiting_and_start(container, &launched) {
+            Ok((watch, started_at)) => {
+                let launched = Arc::new(launched);
+                container.live().launched = Some(launched.clone());
+                Ok((launched, watch, started_at))
+            }
+            Err(error) => {
+                self.release(&launched);
+                Err(error)
+            }
+        }
+    }
+
+    fn launch_request<'a>(
+        &self,
+        container: &'a Container,
+        endpoint: Option<crate::network::Endpoint>,
+    ) -> Result<LaunchRequest<'a>, Error> {
+        let options = &container.config.options;
+        let dir = container.dir(&self.instance);
+        write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
+        let overlay = self.store.snapshots().renew(&container.snapshot_id()?)?.overlay;
+        let volatile = options.host.on_exit == OnExit::Remove;
+        Ok(LaunchRequest {
+            id: container.id.as_str(),
+            spec: spec::of_container(
+                container,
+                &dir,
+                self.host(),
+                self.user_namespace(&container.config.platform)?,
+            )?,
+            seccomp: self.seccomp(options.host.confinement, &spec::capabilities(&options.host)?)?,
+            overlay: Overlay {
+                lower: overlay.lower,
+                upper: overlay.upper,
+                work: overlay.work,
+                volatile,
+                read_only: options.host.root == RootAccess::ReadOnly,
+            },
+            user: &container.config.user,
+            stdio: Stdio {
+                tty: window_size(options.terminal),
+                stdin: match options.stdin {
+                    StdinMode::Closed => Stdin::Closed,
+                    StdinMode::Open => Stdin::Open,
+                    StdinMode::Once => Stdin::Once,
+                },
+                log: match options.host.log {
+                    LogOptions::None => Log::None,
+                    LogOptions::JsonFile {
+                        max_size_bytes,
+                        max_files,
+                    } => Log::JsonFile {
+                        path: dir.join("log"),
+                        max_size_bytes: Some(max_size_bytes),
+                        max_files,
+                    },
+                },
+            },
+            emulate: self.emulation_for(&container.config.platform)?,
+            endpoint,
+            exit_record: dir.join(EXIT_RECORD),
+            durability: match options.host.on_exit {
+                OnExit::Keep => Durability::Durable,
+                OnExit::Remove => Durability::Volatile,
+            },
+        })
+    }
+
+    /// Follows the process to its end, on a task of its own.
+    pub(super) fn watch_exit(&self, container: Arc<Container>, launched: Arc<Launched>, watch: UnixStream) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let exit = read_exit(watch).await;
+            engine.container_exited(&container, &launched, exit);
+        });
+    }
+
+    fn container_exited(&self, container: &Arc<Container>, launched: &Arc<Launched>, exit: Option<Exit>) {
+        // Without a record the monitor was killed, and its container with it.
+        let code = exit.as_ref().map_or(KILLED_WITH_MONITOR, |exit| i32::from(exit.code));
+        {
+            let mut live = container.live();
+            live.launched = None;
+            live.execs.retain(|_, exec| !exec.state().has_ended());
+        }
+        let mut attributes = container.attributes();
+        attributes.insert("exitCode".to_owned(), code.to_string());
+        self.events.send("container", "die", container.id.as_str(), attributes);
+        container.state.send_modify(|state| {
+            state.phase = Phase::Exited;
+            state.pid = None;
+            state.exit_code = code;
+            state.exits += 1;
+            state.oom_killed = exit.as_ref().is_some_and(|exit| exit.oom_killed);
+            state.finished_at = Some(
+                exit.as_ref()
+                    .map_or_else(time::OffsetDateTime::now_utc, |exit| exit.finished_at),
+            );
+        });
+        let was_killed = exit.is_none();
+        let (engine, launched) = (self.clone(), launched.clone());
+        let removed = (container.config.options.host.on_exit == OnExit::Remove).then(|| {
+            self.containers.remove(container);
+            container.clone()
+        });
+        if let Some(container) = &removed {
+            self.announce_removal(container);
+        }
+        // The reaper: nothing that a caller waits for.
+        tokio::task::spawn_blocking(move || {
+            if was_killed {
+                engine.clear_remains(&launched.state_dir);
+            }
+            engine.release(&launched);
+            if let Some(container) = removed {
+                engine.delete_files(&container);
+            }
+        });
+    }
+}
+
+/// What a container's exit code is when its monitor was killed: as if SIGKILL had come.
+pub(super) const KILLED_WITH_MONITOR: i32 = 128 + 9;
+
+/// The exit record of a container, within its folder.
+pub(super) const EXIT_RECORD: &str = "exit.json";
+
+/// Lets clients in that attached before the start, then starts: none of them misses a byte.
+fn serve_waiting_and_start(
+    container: &Container,
+    launched: &Launched,
+) -> Result<(UnixStream, time::OffsetDateTime), Error> {
+    let watch = launched.monitor().watch()?;
+    for (options, client) in std::mem::take(&mut container.live().waiting) {
+        // A client that has gone in the meantime is none of the container's business.
+        let _ = client.send(launched.monitor().attach(options.to_runtime())?);
+    }
+    Ok((watch, launched.monitor().start().map_err(start_error)?))
+}
+
+/// The command's own failures are told apart from the runtime's: they have exit codes of their own.
+pub(super) fn start_error(error: ferry_runtime::Error) -> Error {
+    match error {
+        ferry_runtime::Error::Start(error) => Error::Start(error),
+        other => Error::Runtime(other),
+    }
+}
+
+/// The exit code that Docker gives a container whose start failed so.
+pub(super) fn exit_code_of(error: &Error) -> i32 {
+    match error {
+        Error::Start(ferry_runtime::StartError::NotFound { .. }) => 127,
+        Error::Start(_) => 126,
+        _ => 128,
+    }
+}
+
+pub(super) fn window_size(terminal: Terminal) -> Option<WindowSize> {
+    match terminal {
+        Terminal::None => None,
+        Terminal::Pty { rows, columns } => Some(WindowSize { rows, columns }),
+    }
+}
+
+/// Reads the one record of a watch stream; `None` if the monitor died without one.
+pub(crate) async fn read_exit(watch: UnixStream) -> Option<Exit> {
+    watch.set_nonblocking(true).ok()?;
+    let mut watch = tokio::net::UnixStream::from_std(watch).ok()?;
+    let mut record = Vec::new();
+    watch.read_to_end(&mut record).await.ok()?;
+    serde_json::from_slice(&record).ok()
+}

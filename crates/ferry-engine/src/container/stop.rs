@@ -1,0 +1,72 @@
+//! Stops a container: asks its process, waits, then kills it.
+
+use ferry_runtime::Signal;
+
+use super::kill::parse_signal;
+use super::{Error, StopTimeout};
+use crate::Engine;
+
+/// What became of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The process has ended.
+    Now,
+    /// Nothing ran.
+    Already,
+}
+
+impl Engine {
+    /// Stops a container with its own signal and time unless others are given. Docker Engine API
+    /// `ContainerStop`.
+    pub async fn stop_container(
+        &self,
+        wanted: &str,
+        signal: Option<&str>,
+        timeout: Option<StopTimeout>,
+    ) -> Result<Stopped, Error> {
+        let container = self.containers.find(wanted)?;
+        let signal = match signal.or(container.config.stop_signal.as_deref()) {
+            Some(text) => parse_signal(text)?,
+            None => Signal::TERM,
+        };
+        let timeout = timeout.unwrap_or(container.config.options.stop_timeout);
+        let _lifecycle = container.lifecycle.lock().await;
+        if !container.state.borrow().is_running() {
+            return Ok(Stopped::Already);
+        }
+        let mut state = container.state.subscribe();
+        let ended = state.wait_for(|state| !state.is_running());
+        tokio::pin!(ended);
+        // A process that ended between the check and the signal is what was wanted.
+        let _ = container.signal(signal);
+        let in_time = match timeout.duration() {
+            Some(duration) => tokio::time::timeout(duration, &mut ended).await.is_ok(),
+            None => {
+                let _ = (&mut ended).await;
+                true
+            }
+        };
+        if !in_time {
+            let _ = container.signal(Signal::KILL);
+            let _ = ended.await;
+        }
+        self.events
+            .send("container", "stop", container.id.as_str(), container.attributes());
+        Ok(Stopped::Now)
+    }
+
+    /// Stops a container and starts it again. Docker Engine API `ContainerRestart`.
+    pub async fn restart_container(
+        &self,
+        wanted: &str,
+        signal: Option<&str>,
+        timeout: Option<StopTimeout>,
+    ) -> Result<(), Error> {
+        self.stop_container(wanted, signal, timeout).await?;
+        self.start_container(wanted).await?;
+        let container = self.containers.find(wanted)?;
+        self.events
+            .send("container", "restart", container.id.as_str(), container.attributes());
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! The engine: the one place where store, runtime, networks and builder meet.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ferry_oci::Platform;
+use ferry_oci::cpu::Cpu;
+use ferry_runtime::capability::CapabilitySet;
+use ferry_runtime::emulation::{Emulators, Support};
+use ferry_runtime::profile::{CgroupVersion, UserNamespace};
+use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
+use ferry_store::Store;
+
+use crate::container::{self, Confinement, Table};
+use crate::error::Error;
+use crate::event::Events;
+use crate::network::Networks;
+use crate::{Instance, folder};
+
+/// How an engine is opened.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Its folders and names.
+    pub instance: Instance,
+    /// Where emulators are looked for, besides the usual places.
+    pub emulator_dirs: Vec<PathBuf>,
+}
+
+/// A handle on the engine; clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What the engine consists of; the verbs of each noun lie in that noun's folder.
+#[derive(Debug)]
+pub struct Parts {
+    /// Folders and names.
+    pub instance: Instance,
+    /// Content, layers, snapshots, image names.
+    pub store: Store,
+    /// What happened.
+    pub events: Events,
+    pub(crate) zygote: Zygote,
+    pub(crate) containers: Table,
+    pub(crate) networks: Networks,
+    /// The cgroup below which containers get theirs.
+    pub(crate) cgroups: cgroup::Parent,
+    host: Host,
+    emulator_dirs: Vec<PathBuf>,
+    emulators: OnceLock<Emulators>,
+    /// Compiled filters, one for each set of capabilities: compiling costs more than a start.
+    filters: Mutex<HashMap<CapabilitySet, seccomp::Program>>,
+    _lock: File,
+}
+
+/// What the host is, as far as it shapes a runtime spec.
+#[derive(Debug, Clone, Copy)]
+pub struct Host {
+    /// Version of its control groups.
+    pub cgroups: CgroupVersion,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// Opens the folders, starts the zygote and finds what an engine before left. Call it inside a
+    /// tokio runtime; it blocks for some milliseconds.
+    pub fn open(options: EngineOptions) -> Result<Self, Error> {
+        let instance = options.instance;
+        for root in [&instance.data_root, &instance.exec_root] {
+            folder::create_with_mode(root, 0o710)?;
+        }
+        // The store locks the data-root.
+        let lock = lock(&instance.exec_root)?;
+        for root in [&instance.data_root, &instance.exec_root] {
+            folder::create(&root.join("containers"))?;
+        }
+        let layout = cgroup::Layout::detect().map_err(ferry_runtime::Error::from)?;
+        let cgroups = cgroup::Parent::open(&layout, &instance.cgroup_parent()).map_err(ferry_runtime::Error::from)?;
+        let engine = Self(Arc::new(Parts {
+            cgroups,
+            store: Store::open(&instance.data_root)?,
+            events: Events::default(),
+            zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
+            containers: Table::default(),
+            networks: Networks::new(instance.clone()),
+            host: Host::look(),
+            emulator_dirs: options.emulator_dirs,
+            emulators: OnceLock::new(),
+            filters: Mutex::default(),
+            instance,
+            _lock: lock,
+        }));
+        engine.recover_containers();
+        let store = engine.store.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.empty_trash() {
+                tracing::warn!(%error, "cannot delete what was removed before");
+            }
+        });
+        Ok(engine)
+    }
+
+    /// Ends the engine in order: containers go on; without any, network and cgroup are removed.
+    pub fn close(&self) {
+        self.networks.remove_if_unused();
+        // Refused while a container has a cgroup below it.
+        let _ = self.cgroups.remove();
+    }
+
+    /// What the host is.
+    pub fn host(&self) -> Host {
+        self.host
+    }
+
+    /// How the programs of each CPU run here; looked up once.
+    pub fn emulators(&self) -> &Emulators {
+        self.emulators.get_or_init(|| Emulators::discover(&self.emulator_dirs))
+    }
+
+    /// The CPU to emulate for images of `platform`; `None` when it runs natively.
+    pub(crate) fn emulation_for(&self, platform: &Platform) -> Result<Option<&'static Cpu>, container::Error> {
+        if platform.architecture == Platform::host().architecture {
+            return Ok(None);
+        }
+        let refuse = |reason: String| {
+            Err(container::Error::CannotEmulate {
+                platform: platform.to_string(),
+                reason,
+            })
+        };
+        let Some(cpu) = Cpu::of(platform) else {
+            return refuse("Ferry does not know this CPU".to_owned());
+        };
+        match self.emulators().of(cpu).map(|entry| &entry.support) {
+            Some(Support::Native | Support::GloballyRegistered(_)) => Ok(None),
+            Some(Support::Emulated(_)) => Ok(Some(cpu)),
+            Some(Support::Missing { packages }) => refuse(format!(
+                "no emulator found for {}; install one of the packages {}",
+                cpu.machine_name,
+                packages.join(", ")
+            )),
+            None => refuse("Ferry does not know this CPU".to_owned()),
+        }
+    }
+
+    /// The compiled default filter for a container with these capabilities.
+    pub(crate) fn seccomp(
+        &self,
+        confinement: Confinement,
+        capabilities: &CapabilitySet,
+    ) -> Result<Option<seccomp::Program>, container::Error> {
+        if confinement == Confinement::Privileged {
+            return Ok(None);
+        }
+        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = filters.get(capabilities) {
+            return Ok(Some(program.clone()));
+        }
+        let program = seccomp::compile(&seccomp::default_profile(*capabilities)).map_err(|error| {
+            container::Error::InvalidOption {
+                option: "seccomp",
+                value: "the default profile".to_owned(),
+                reason: error.to_string(),
+            }
+        })?;
+        filters.insert(*capabilities, program.clone());
+        Ok(Some(program))
+    }
+
+    /// In which user namespace containers of `platform` live.
+    pub(crate) fn user_namespace(&self, platform: &Platform) -> Result<UserNamespace, container::Error> {
+        Ok(match self.emulation_for(platform)? {
+            Some(_) => UserNamespace::Emulation,
+            None => UserNamespace::Host,
+        })
+    }
+}
+
+impl Host {
+    fn look() -> Self {
+        let is_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        Self {
+            cgroups: if is_v2 { CgroupVersion::V2 } else { CgroupVersion::V1 },
+        }
+    }
+}
+
+/// One engine a folder: two would take each other's containers for leftovers.
+fn lock(root: &Path) -> Result<File, Error> {
+    let path = root.join("engine.lock");
+    let failed = |source| Error::Folder {
+        path: path.clone(),
+        source,
+    };
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked { path: root.to_owned() }),
+        Err(errno) => Err(failed(errno.into())),
+    }
+}

@@ -1,0 +1,13 @@
+//! Image archives: what `save` writes and `load` reads.
+//!
+//! Written as `docker save` writes them today: an OCI image layout with `manifest.json` and
+//! `repositories` beside it, which Docker, Podman, Skopeo and containerd all read. Read are OCI layouts
+//! and Docker's archives of any age since 2016, plain or compressed.
+
+mod docker;
+mod files;
+mod load;
+mod save;
+
+pub use self::load::{Loaded, load};
+pub use self::save::{SaveOptions, save};

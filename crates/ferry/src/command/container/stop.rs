@@ -1,0 +1,47 @@
+//! `ferry stop`: asks containers to end, and kills those that do not in time.
+
+use clap::Args;
+
+use super::path;
+use crate::command::{Verb, each};
+use crate::failure::{Failure, Outcome};
+use crate::invocation::Invocation;
+
+/// `ferry stop`.
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// Signal to send
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
+    /// Seconds to wait before killing; -1 to wait for ever
+    #[arg(
+        short,
+        long,
+        visible_alias = "timeout",
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
+    time: Option<i64>,
+    /// Containers
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+}
+
+impl Verb for Stop {
+    const ABOUT: &'static str = "Stop containers";
+
+    async fn run(self, invocation: &Invocation) -> Outcome {
+        let engine = invocation.engine()?;
+        each::name(&self.containers, async |name| {
+            engine
+                .post(path(name, "stop"))
+                .query_opt("signal", self.signal.as_deref())
+                .query_opt("t", self.time.map(|seconds| seconds.to_string()))
+                .status()
+                .await
+                .map_err(|error| Failure::from(error).while_doing(format!("cannot stop {name}")))?;
+            Ok(None)
+        })
+        .await
+    }
+}

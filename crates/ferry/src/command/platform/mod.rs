@@ -1,0 +1,3 @@
+//! `ferry platform`: one file a verb.
+
+pub(super) mod ls;
