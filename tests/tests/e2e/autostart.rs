@@ -49,7 +49,7 @@ fn help_and_version_need_no_engine() {
     engine.sh("ferry --version").succeeds().says("ferry");
     engine.sh("ferry --help").succeeds().says("run").says("build");
     engine.sh("ferry run --help").succeeds().says("--network");
-    engine.sh("ferry rnu").exits(1).complains("run");
+    engine.sh("ferry imagse").exits(1).complains("images");
     engine
         .sh("ferry -H unix:///no/such.sock ps")
         .exits(1)

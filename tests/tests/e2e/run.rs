@@ -68,7 +68,7 @@ fn what_failed_is_said_with_cause_and_remedy() {
             ["--no-such-flag", "ferry run --help"],
         ),
         ("ferry run -e", ["--env", "value"]),
-        ("ferry rnu", ["rnu", "run"]),
+        ("ferry imagse", ["imagse", "images"]),
     ] {
         let said = engine.sh(line).errors();
         let all_there = parts
