@@ -11,9 +11,12 @@ use std::{
 };
 
 use ferry_runtime::{
-    AttachOptions, Durability, Launch, Log, Overlay, Root, Signal, Stdin, Stdio, Zygote,
-    ZygoteOptions, capability::CapabilitySet, cgroup, profile, seccomp,
+    Durability, Launch, Log, Overlay, Root, Signal, Stdin, Stdio, Zygote, ZygoteOptions,
+    capability::CapabilitySet, cgroup, profile, seccomp,
 };
+
+/// Containers that run at once for the measurement of memory.
+const SLEEPERS: usize = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -81,13 +84,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
     };
 
-    for (name, network) in [
+    let networks = [
         ("own network", profile::Network::Private),
         ("host network", profile::Network::Host),
-    ] {
+    ];
+    for (run, (name, network)) in networks.into_iter().enumerate() {
         let mut phases = [const { Vec::new() }; 4];
         for round in 0..rounds {
-            let launch = make(round, &["true"], network.clone())?;
+            let launch = make(run * rounds + round, &["true"], network.clone())?;
             let begin = Instant::now();
             let monitor = zygote.launch(&launch)?;
             let launched = Instant::now();
@@ -102,27 +106,44 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             phases[2].push(ended - started);
             phases[3].push(ended - begin);
         }
-        println!("{name}, {rounds} rounds, median and 99th percentile in µs:");
+        println!("{name}, {rounds} rounds, least, median and 99th percentile in µs:");
         for (phase, times) in ["launch", "start", "exit", "all"].iter().zip(&mut phases) {
             times.sort_unstable();
             let at = |share: usize| times[(times.len() - 1) * share / 100].as_micros();
-            println!("  {phase:8}{:8}{:8}", at(50), at(99));
+            println!("  {phase:8}{:8}{:8}{:8}", at(0), at(50), at(99));
         }
     }
 
-    let launch = make(0, &["sleep", "1000"], profile::Network::Private)?;
-    let monitor = zygote.launch(&launch)?;
-    monitor.start()?;
+    let mut sleepers = Vec::new();
+    for number in 0..SLEEPERS {
+        let launch = make(
+            2 * rounds + number,
+            &["sleep", "1000"],
+            profile::Network::Host,
+        )?;
+        let monitor = zygote.launch(&launch)?;
+        monitor.start()?;
+        sleepers.push(monitor);
+    }
     std::thread::sleep(Duration::from_secs(1));
-    let status = fs::read_to_string(format!("/proc/{}/status", monitor.pid()))?;
-    let parent_pid = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:\t"))
-        .unwrap_or("self");
-    println!("zygote: {}", pss(&zygote.pid().to_string())?);
-    println!("monitor: {}", pss(parent_pid)?);
-    monitor.signal(Signal::KILL)?;
-    monitor.watch()?.read_to_end(&mut Vec::new())?;
+    let mut total_kib = 0;
+    for monitor in &sleepers {
+        let status = fs::read_to_string(format!("/proc/{}/status", monitor.pid()))?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
+        total_kib += pss_kib(parent.unwrap_or("self"))?;
+    }
+    let zygote_kib = pss_kib(&zygote.pid().to_string())?;
+    let each_kib = total_kib / SLEEPERS as u64;
+    println!("PSS: zygote {zygote_kib} kB, {SLEEPERS} monitors {each_kib} kB each");
+    if std::env::var_os("PAUSE").is_some() {
+        println!("monitor of {}; enter goes on", sleepers[0].pid());
+        std::io::stdin().read_line(&mut String::new())?;
+    }
+    for monitor in sleepers {
+        let mut watch = monitor.watch()?;
+        monitor.signal(Signal::KILL)?;
+        watch.read_to_end(&mut Vec::new())?;
+    }
 
     println!(
         "output into the log, MB/s: {:.0}",
@@ -140,7 +161,7 @@ fn log_speed(
 ) -> Result<f64, Box<dyn std::error::Error>> {
     const LINE: &str = "an ordinary line of output, as programs write them: about a hundred bytes long, with \"quotes\" in it\n";
     const BYTES: usize = 200_000_000;
-    let launch = make(1, &["cat", "/input"], profile::Network::Host)?;
+    let launch = make(usize::MAX, &["cat", "/input"], profile::Network::Host)?;
     let Root::Overlay(overlay) = &launch.root else {
         unreachable!()
     };
@@ -150,20 +171,12 @@ fn log_speed(
     let mut watch = monitor.watch()?;
     monitor.start()?;
     watch.read_to_end(&mut Vec::new())?;
-    let _ = AttachOptions {
-        stdin: false,
-        stdout: false,
-        stderr: false,
-    };
     Ok(BYTES as f64 / 1e6 / begin.elapsed().as_secs_f64())
 }
 
-fn pss(process: &str) -> std::io::Result<String> {
+fn pss_kib(process: &str) -> std::io::Result<u64> {
     let rollup = fs::read_to_string(Path::new("/proc").join(process).join("smaps_rollup"))?;
-    Ok(rollup
-        .lines()
-        .filter(|line| line.starts_with("Pss:") || line.starts_with("Private_Dirty"))
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect::<Vec<_>>()
-        .join(", "))
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.and_then(|number| number.parse().ok()).unwrap_or(0))
 }

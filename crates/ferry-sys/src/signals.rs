@@ -34,6 +34,11 @@ pub fn ignore_broken_pipes() {
     set(libc::SIGPIPE, libc::SIG_IGN);
 }
 
+/// Undoes [`ignore_broken_pipes`].
+pub fn die_of_broken_pipes() {
+    set(libc::SIGPIPE, libc::SIG_DFL);
+}
+
 /// Chooses what becomes of ended children.
 pub fn on_child_exit(children: Children) {
     set(

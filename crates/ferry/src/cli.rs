@@ -9,6 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use crate::command::{self, Effect, Noun, Row};
 use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::invocation::{Globals, Invocation};
+use crate::nearest::nearest;
+use crate::terminal;
 
 /// How flags without a value are declared to clap.
 #[derive(Clone, Copy)]
@@ -60,33 +62,30 @@ type Parsed = (Invocation, &'static Row, ArgMatches);
 
 /// Reads the command line; what it gets wrong is reported here.
 fn parse(arguments: &[OsString]) -> Result<Parsed, ExitStatus> {
-    let matches = root(Switches::Go)
+    let mut matches = root(Switches::Go)
         .try_get_matches_from(arguments)
         .map_err(|error| refuse(&error, arguments))?;
     let globals = Globals::from_arg_matches(&matches).map_err(|error| refuse(&error, arguments))?;
-    let invocation = Invocation::new(globals);
-    let Some((name, found)) = matches.subcommand() else {
-        print!("{}", root(Switches::Plain).render_help());
-        return Err(ExitStatus::SUCCESS);
+    let Some((row, found)) = find(&mut matches) else {
+        return Err(help(&overview()));
     };
+    if let Some(failure) = flag_for_image(row, &found) {
+        failure.report();
+        return Err(failure.status());
+    }
+    Ok((Invocation::new(globals), row, found))
+}
+
+/// The command that was given, and what was given to it.
+fn find(matches: &mut ArgMatches) -> Option<(&'static Row, ArgMatches)> {
+    let (name, mut found) = matches.remove_subcommand()?;
     if let Some(row) = command::TOP.iter().find(|row| row.name == name) {
-        return Ok((invocation, row, found.clone()));
+        return Some((row, found));
     }
-    let row = command::NOUNS
-        .iter()
-        .find(|noun| noun.name == name)
-        .and_then(|noun| {
-            let (verb, found) = found.subcommand()?;
-            let row = noun.rows.iter().find(|row| row.name == verb)?;
-            Some((row, found.clone()))
-        });
-    match row {
-        Some((row, found)) => Ok((invocation, row, found)),
-        None => {
-            print!("{}", root(Switches::Plain).render_help());
-            Err(ExitStatus::SUCCESS)
-        }
-    }
+    let noun = command::NOUNS.iter().find(|noun| noun.name == name)?;
+    let (verb, found) = found.remove_subcommand()?;
+    let row = noun.rows.iter().find(|row| row.name == verb)?;
+    Some((row, found))
 }
 
 fn root(switches: Switches) -> Command {
@@ -159,9 +158,8 @@ pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
 
 /// The help of the bare command: which commands there are.
 fn overview() -> String {
-    let mut text = String::from(
-        "Builds, ships and runs containers for any CPU\n\nUsage: ferry [OPTIONS] COMMAND\n\nCommands:\n",
-    );
+    let mut text =
+        String::from("Builds, ships and runs containers for any CPU\n\nUsage: ferry [OPTIONS] COMMAND\n\nCommands:\n");
     for row in command::TOP.iter().filter(|row| !row.hidden) {
         text.push_str(&format!("  {:<12}{}\n", row.name, row.about));
     }
@@ -184,21 +182,24 @@ fn overview() -> String {
     text
 }
 
+fn help(text: &str) -> ExitStatus {
+    match terminal::print(text) {
+        Ok(()) => ExitStatus::SUCCESS,
+        Err(_) => ExitStatus::FAILURE,
+    }
+}
+
 /// Prints help, or says what is wrong with the command line.
 fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             // Once more, with switches shown as people write them.
             match root(Switches::Plain).try_get_matches_from(arguments) {
-                Err(plain) if plain.kind() == error.kind() => print!("{}", plain.render()),
-                _ => print!("{}", error.render()),
+                Err(plain) if plain.kind() == error.kind() => help(&plain.render().to_string()),
+                _ => help(&error.render().to_string()),
             }
-            ExitStatus::SUCCESS
         }
-        ErrorKind::DisplayVersion => {
-            print!("{}", error.render());
-            ExitStatus::SUCCESS
-        }
+        ErrorKind::DisplayVersion => help(&error.render().to_string()),
         kind => {
             let verb = verb_of(arguments);
             let failure = explain(error, verb.as_deref());
@@ -218,11 +219,7 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
 
 /// The command that was meant, as `run` or `container run`, as far as it is one.
 fn verb_of(arguments: &[OsString]) -> Option<String> {
-    let words: Vec<&str> = arguments
-        .iter()
-        .skip(1)
-        .filter_map(|word| word.to_str())
-        .collect();
+    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
     let known = |rows: &'static [Row], word: &str| {
         rows.iter()
             .find(|row| row.name == word || row.aliases.contains(&word))
@@ -253,11 +250,7 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
         _ => String::new(),
     };
     let argument = one(ContextKind::InvalidArg).unwrap_or_default();
-    let flag = argument
-        .split([' ', '='])
-        .next()
-        .unwrap_or_default()
-        .to_owned();
+    let flag = argument.split([' ', '=']).next().unwrap_or_default().to_owned();
     let value = one(ContextKind::InvalidValue).unwrap_or_default();
     let message = match error.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -269,7 +262,10 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
         ErrorKind::UnknownArgument if flag.starts_with('-') => format!("unknown flag: {flag}"),
         ErrorKind::UnknownArgument => format!("unexpected argument: {flag}"),
         ErrorKind::MissingRequiredArgument => {
-            format!("missing {}", several(ContextKind::InvalidArg))
+            let missing = several(ContextKind::InvalidArg)
+                .replace(['<', '>'], "")
+                .replace("...", "");
+            format!("missing {missing}")
         }
         ErrorKind::InvalidValue if value.is_empty() => format!("the flag {flag} needs a value"),
         ErrorKind::InvalidValue => format!(
@@ -277,8 +273,7 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
             several(ContextKind::ValidValue)
         ),
         ErrorKind::ValueValidation => {
-            let why =
-                std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"));
+            let why = std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"));
             format!("invalid value {value:?} for {flag}{why}")
         }
         ErrorKind::MissingSubcommand => format!("{} needs a command", verb.unwrap_or("ferry")),
@@ -294,7 +289,41 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
             first.strip_prefix("error: ").unwrap_or(first).to_owned()
         }
     };
-    let near = one(ContextKind::SuggestedSubcommand).or_else(|| one(ContextKind::SuggestedArg));
+    let near = one(ContextKind::SuggestedSubcommand)
+        .or_else(|| one(ContextKind::SuggestedArg))
+        .or_else(|| nearest_command(&one(ContextKind::InvalidSubcommand)?));
+    wrong(message, near.as_deref(), verb)
+}
+
+fn nearest_command(word: &str) -> Option<String> {
+    let names = command::TOP
+        .iter()
+        .filter(|row| !row.hidden)
+        .map(|row| row.name)
+        .chain(command::NOUNS.iter().map(|noun| noun.name));
+    nearest(word, names).map(str::to_owned)
+}
+
+/// A flag before the image is not known: what follows the image is the container's, so that clap takes it for an image.
+fn flag_for_image(row: &Row, matches: &ArgMatches) -> Option<Failure> {
+    let words = matches.try_get_many::<String>("words").ok()??;
+    let first = words.into_iter().next()?;
+    let flag = first
+        .split('=')
+        .next()
+        .filter(|flag| flag.starts_with('-') && flag.len() > 1)?;
+    let mut command = (row.arguments)(Command::new(row.name));
+    command.build();
+    let flags: Vec<String> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .map(|long| format!("--{long}"))
+        .collect();
+    let near = nearest(flag, flags.iter().map(String::as_str));
+    Some(wrong(format!("unknown flag: {flag}"), near, Some(row.name)).exit(ExitStatus::ENGINE))
+}
+
+fn wrong(message: String, near: Option<&str>, verb: Option<&str>) -> Failure {
     let help = match verb {
         Some(verb) => format!("see `ferry {verb} --help`"),
         None => "see `ferry --help`".to_owned(),
@@ -314,10 +343,7 @@ mod tests {
         let error = root(Switches::Go)
             .try_get_matches_from(&words)
             .expect_err("a wrong command line");
-        assert_eq!(
-            explain(&error, verb_of(&words).as_deref()).to_string(),
-            said
-        );
+        assert_eq!(explain(&error, verb_of(&words).as_deref()).to_string(), said);
     }
 
     #[test]
@@ -333,13 +359,14 @@ mod tests {
             "ferry: unknown command: imagse\nhint: did you mean images? see `ferry --help`",
         );
         check(
+            "ferry rnu",
+            "ferry: unknown command: rnu\nhint: did you mean run? see `ferry --help`",
+        );
+        check(
             "ferry ps --al",
             "ferry: unknown flag: --al\nhint: did you mean --all? see `ferry ps --help`",
         );
-        check(
-            "ferry run",
-            "ferry: missing <IMAGE>...\nhint: see `ferry run --help`",
-        );
+        check("ferry run", "ferry: missing IMAGE\nhint: see `ferry run --help`");
     }
 
     #[test]
@@ -356,6 +383,20 @@ mod tests {
             let (_, found) = matches.subcommand().expect("a command");
             assert_eq!(found.get_one::<bool>("all"), Some(&value), "{line}");
         }
+    }
+
+    #[test]
+    fn a_flag_before_the_image_is_no_image() {
+        let mut matches = root(Switches::Go)
+            .try_get_matches_from("ferry run --rm --nam web busybox".split(' '))
+            .expect("a command line");
+        let (row, found) = find(&mut matches).expect("a command");
+        let failure = flag_for_image(row, &found).expect("a failure");
+        assert_eq!(
+            failure.to_string(),
+            "ferry: unknown flag: --nam\nhint: did you mean --name? see `ferry run --help`"
+        );
+        assert_eq!(failure.status(), ExitStatus::ENGINE);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Failure {
     /// Writes it to stderr.
     pub(crate) fn report(&self) {
         if !self.message.is_empty() {
-            eprintln!("{self}");
+            crate::terminal::note(&self.to_string());
         }
     }
 }

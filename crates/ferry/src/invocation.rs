@@ -61,8 +61,7 @@ impl Invocation {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let read =
-            Config::read(&self.config_folder()).explain(|| "cannot use Docker's settings")?;
+        let read = Config::read(&self.config_folder()).explain(|| "cannot use Docker's settings")?;
         Ok(self.config.get_or_init(|| read))
     }
 
@@ -80,9 +79,7 @@ impl Invocation {
             surroundings.current_context = self.config()?.text("currentContext").map(str::to_owned);
         }
         let choice = engine::choose(&surroundings).explain(|| "cannot choose an engine")?;
-        let version = std::env::var("DOCKER_API_VERSION")
-            .ok()
-            .filter(|v| !v.is_empty());
+        let version = std::env::var("DOCKER_API_VERSION").ok().filter(|v| !v.is_empty());
         Ok(self
             .engine
             .get_or_init(|| Engine::new(choice.address, choice.absence, version.as_deref())))

@@ -1,5 +1,6 @@
 //! The `ferry` binary: command line, engine and zygote in one file.
 
+mod build;
 mod cli;
 mod command;
 mod config;
@@ -8,6 +9,7 @@ mod entry;
 mod failure;
 mod format;
 mod invocation;
+mod nearest;
 mod stream;
 mod terminal;
 mod transfer;

@@ -13,7 +13,7 @@ use crate::Host;
 pub(super) fn of_container(
     container: &Container,
     dir: &Path,
-    host: Host,
+    host: &Host,
     user_namespace: UserNamespace,
 ) -> Result<Spec, Error> {
     let config = &container.config;
@@ -32,6 +32,7 @@ pub(super) fn of_container(
             RootAccess::ReadOnly => profile::RootAccess::ReadOnly,
         },
         cgroups: host.cgroups,
+        masked_on_this_host: host.masked.clone(),
         capabilities: Some(capabilities(&options.host)?),
         user_namespace,
         ..ProfileInput::default()

@@ -84,8 +84,9 @@ pub struct Hierarchy {
 /// The hierarchies that containers get a group in: all of version 1, or the one of version 2.
 ///
 /// On a hybrid host, which has both, version 2 is left out: it has next to no controllers there, and
-/// entering one of its groups by `cgroup.procs` takes a lock that costs up to 12 ms, while `tasks`
-/// of version 1 takes none for the caller itself.
+/// entering one of its groups by `cgroup.procs` takes a lock that waits for an RCU grace period
+/// after a pause (median 6 µs, but 13 to 20 ms in one of a hundred), while `tasks` of version 1
+/// takes none for the caller itself (6 µs a hierarchy).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     hierarchies: Vec<Hierarchy>,

@@ -1,7 +1,7 @@
 //! The one delegated parent group of an engine, opened once in every hierarchy.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
@@ -145,8 +145,7 @@ fn open_in(hierarchy: &Hierarchy, path: &ParentPath) -> Result<OwnedFd, Error> {
     let mut directory =
         open_directory(CWD, &at).map_err(|errno| file::failed("open", &at, errno))?;
     for component in path.as_str().split('/') {
-        hand_down(hierarchy, directory.as_fd())
-            .map_err(|errno| file::failed("enable controllers in", &at, errno))?;
+        hand_down(hierarchy, directory.as_fd()).map_err(|errno| not_handed_down(&at, errno))?;
         at.push(component);
         match rustix::fs::mkdirat(&directory, component, DIRECTORY_MODE) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -160,9 +159,17 @@ fn open_in(hierarchy: &Hierarchy, path: &ParentPath) -> Result<OwnedFd, Error> {
         }
         directory = child;
     }
-    hand_down(hierarchy, directory.as_fd())
-        .map_err(|errno| file::failed("enable controllers in", &at, errno))?;
+    hand_down(hierarchy, directory.as_fd()).map_err(|errno| not_handed_down(&at, errno))?;
     Ok(directory)
+}
+
+fn not_handed_down(path: &Path, errno: Errno) -> Error {
+    match errno {
+        Errno::BUSY => Error::HoldsProcesses {
+            path: path.to_path_buf(),
+        },
+        errno => file::failed("enable controllers in", path, errno),
+    }
 }
 
 /// Version 2: lets the children of a group have every controller that the group has.

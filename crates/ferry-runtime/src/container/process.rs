@@ -173,7 +173,8 @@ impl ReadyProcess {
     }
 
     fn prepare(&self) -> Result<(), Fault> {
-        ferry_sys::signals::reset();
+        // All others are as the zygote set them: by default.
+        ferry_sys::signals::die_of_broken_pipes();
         match (&self.terminal, &self.plan.streams) {
             (Some(terminal), _) => terminal.install(&self.identity)?,
             (

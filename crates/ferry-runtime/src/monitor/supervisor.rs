@@ -496,6 +496,6 @@ impl Supervisor {
         for client in &mut self.clients {
             client.rest();
         }
-        ferry_sys::memory::trim();
+        ferry_sys::memory::rest();
     }
 }

@@ -101,10 +101,7 @@ const ENGINE: Row = Row {
 };
 
 const fn hidden(row: Row) -> Row {
-    Row {
-        hidden: true,
-        ..row
-    }
+    Row { hidden: true, ..row }
 }
 
 fn declare<V: Verb>(command: Command) -> Command {

@@ -176,13 +176,7 @@ fn entry_of(account: &Account) -> Value {
 }
 
 fn account_of(key: &str, entry: &Value) -> Option<Account> {
-    let text = |field: &str| {
-        entry
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut account = Account {
         username: text("username"),
         password: text("password"),
@@ -253,20 +247,13 @@ mod tests {
 
     #[test]
     fn an_account_is_kept_and_the_rest_of_the_file_stays() {
-        let (folder, mut config) =
-            config(r#"{"HttpHeaders":{"X":"y"},"auths":{"other":{"auth":"YTpi"}}}"#);
+        let (folder, mut config) = config(r#"{"HttpHeaders":{"X":"y"},"auths":{"other":{"auth":"YTpi"}}}"#);
         assert_eq!(config.keep(&ann("reg:5000")).expect("kept"), Kept::InFile);
         let again = Config::read(folder.path()).expect("a config");
-        assert_eq!(
-            again.account("reg:5000").expect("readable"),
-            Some(ann("reg:5000"))
-        );
+        assert_eq!(again.account("reg:5000").expect("readable"), Some(ann("reg:5000")));
         assert_eq!(again.fields["HttpHeaders"]["X"], "y");
         assert_eq!(again.fields["auths"]["other"]["auth"], "YTpi");
-        let mode = std::fs::metadata(again.path())
-            .expect("a file")
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(again.path()).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -275,12 +262,7 @@ mod tests {
         let (_folder, config) = config(
             r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"},"https://reg.example/v2/":{"auth":"Yzpk"}}}"#,
         );
-        let user = |domain| {
-            config
-                .account(domain)
-                .expect("readable")
-                .map(|a| a.username)
-        };
+        let user = |domain| config.account(domain).expect("readable").map(|a| a.username);
         assert_eq!(user("docker.io"), Some("a".into()));
         assert_eq!(user("reg.example"), Some("c".into()));
         assert_eq!(user("else.where"), None);
@@ -297,9 +279,6 @@ mod tests {
     fn the_header_is_docker_s() {
         let decoded = URL_SAFE.decode(ann("r").header()).expect("base64");
         let value: Value = serde_json::from_slice(&decoded).expect("JSON");
-        assert_eq!(
-            value,
-            json!({"username":"ann","password":"s:cret","serveraddress":"r"})
-        );
+        assert_eq!(value, json!({"username":"ann","password":"s:cret","serveraddress":"r"}));
     }
 }

@@ -88,10 +88,6 @@ fn run(name: &str, verb: &'static str, server: &str, input: &[u8]) -> Result<Vec
         Ok(answer)
     } else {
         let words = String::from_utf8_lossy(&answer).trim().to_owned();
-        Err(failed(if words.is_empty() {
-            status.to_string()
-        } else {
-            words
-        }))
+        Err(failed(if words.is_empty() { status.to_string() } else { words }))
     }
 }

@@ -42,9 +42,7 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// A credential helper failed.
-    #[error(
-        "the credential helper {program} failed to {verb} the credentials of {server}: {reason}"
-    )]
+    #[error("the credential helper {program} failed to {verb} the credentials of {server}: {reason}")]
     Helper {
         /// `docker-credential-x`.
         program: String,
@@ -71,8 +69,7 @@ pub(crate) fn folder(flag: Option<&Path>) -> PathBuf {
     }
     match std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()) {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()))
-            .join(".docker"),
+        None => PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker"),
     }
 }
 
@@ -99,10 +96,7 @@ impl Config {
 
     /// A text field that is not empty, as `detachKeys` or `currentContext`.
     pub(crate) fn text(&self, field: &str) -> Option<&str> {
-        self.fields
-            .get(field)?
-            .as_str()
-            .filter(|text| !text.is_empty())
+        self.fields.get(field)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The proxies that containers and builds are told of, as environment variables: `proxies` of `host`, or of `default`.
@@ -145,8 +139,7 @@ impl Config {
             .mode(0o700)
             .create(folder)
             .map_err(failed)?;
-        let mut text =
-            serde_json::to_string_pretty(&self.fields).map_err(|error| failed(error.into()))?;
+        let mut text = serde_json::to_string_pretty(&self.fields).map_err(|error| failed(error.into()))?;
         // Docker indents by a tab; a file that both write should not change its looks.
         text = tabs(&text);
         let partial = folder.join(format!(".config.json.{}", std::process::id()));
@@ -213,12 +206,7 @@ mod tests {
     fn a_file_that_is_no_json_is_named_with_its_line() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("config.json"), "{\n x").expect("a file");
-        let error = Config::read(folder.path())
-            .expect_err("no JSON")
-            .to_string();
-        assert!(
-            error.contains("config.json") && error.contains("line 2"),
-            "{error}"
-        );
+        let error = Config::read(folder.path()).expect_err("no JSON").to_string();
+        assert!(error.contains("config.json") && error.contains("line 2"), "{error}");
     }
 }

@@ -139,10 +139,7 @@ mod tests {
             ("ssh://me@there:22", "ssh://me@there:22"),
             ("ssh://there", "ssh://there"),
         ] {
-            assert_eq!(
-                text.parse::<Address>().map(|a| a.to_string()),
-                Ok(shown.to_owned())
-            );
+            assert_eq!(text.parse::<Address>().map(|a| a.to_string()), Ok(shown.to_owned()));
         }
     }
 

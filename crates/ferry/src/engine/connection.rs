@@ -35,9 +35,7 @@ pub(super) async fn open(address: &Address) -> Result<Sender, Error> {
 pub(super) async fn dial(address: &Address) -> Result<Box<dyn Duplex>, Error> {
     match address {
         Address::Unix(path) => {
-            let stream = UnixStream::connect(path)
-                .await
-                .map_err(unreachable(address))?;
+            let stream = UnixStream::connect(path).await.map_err(unreachable(address))?;
             Ok(Box::new(stream))
         }
         Address::Tcp { host, port } => {

@@ -145,12 +145,11 @@ fn in_context(name: &str, surroundings: &Surroundings) -> Result<Choice, Unchose
         path: path.clone(),
         source,
     })?;
-    let metadata: Metadata =
-        serde_json::from_slice(&bytes).map_err(|source| Unchosen::BadContext {
-            name: name.to_owned(),
-            path,
-            source,
-        })?;
+    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|source| Unchosen::BadContext {
+        name: name.to_owned(),
+        path,
+        source,
+    })?;
     if has_certificates(&contexts.join("tls").join(&id)) {
         return Err(Unchosen::Tls(name.to_owned()));
     }
@@ -167,10 +166,7 @@ fn context_id(name: &str) -> String {
 
 fn ferry_digest(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn has_certificates(folder: &Path) -> bool {
@@ -179,11 +175,7 @@ fn has_certificates(folder: &Path) -> bool {
 
 impl Surroundings {
     /// What the process was given, but for Docker's config.json.
-    pub(crate) fn of_process(
-        host: Option<String>,
-        context: Option<String>,
-        config_dir: PathBuf,
-    ) -> Self {
+    pub(crate) fn of_process(host: Option<String>, context: Option<String>, config_dir: PathBuf) -> Self {
         Self {
             host,
             context,
@@ -198,10 +190,7 @@ impl Surroundings {
 
     /// Whether the current context of config.json decides, so that it must be read.
     pub(crate) fn asks_config(&self) -> bool {
-        self.host.is_none()
-            && self.context.is_none()
-            && self.host_variable.is_none()
-            && self.context_variable.is_none()
+        self.host.is_none() && self.context.is_none() && self.host_variable.is_none() && self.context_variable.is_none()
     }
 }
 

@@ -108,9 +108,9 @@ impl Error {
                 (_, Address::Ssh { .. }) => "is an engine running on that machine?".to_owned(),
                 _ => "is the engine running? -H, --context and DOCKER_HOST choose another one".to_owned(),
             }),
-            Self::Prepare { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("the engine runs as root: start it with sudo, or set FERRY_DATA_ROOT and FERRY_EXEC_ROOT".to_owned())
-            }
+            Self::Prepare { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(
+                "the engine runs as root: start it with sudo, or set FERRY_DATA_ROOT and FERRY_EXEC_ROOT".to_owned(),
+            ),
             _ => None,
         }
     }

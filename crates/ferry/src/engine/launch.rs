@@ -122,10 +122,7 @@ async fn until_it_answers(address: &Address, child: &mut Child) -> Result<(), St
             Err(error) => return Err(error.to_string()),
         }
         if begin.elapsed() > START_LIMIT {
-            return Err(format!(
-                "it did not listen within {} s",
-                START_LIMIT.as_secs()
-            ));
+            return Err(format!("it did not listen within {} s", START_LIMIT.as_secs()));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

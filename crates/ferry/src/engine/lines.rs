@@ -51,9 +51,7 @@ impl<T: DeserializeOwned> Lines<T> {
                                 self.buffer.extend_from_slice(&data);
                             }
                             if self.buffer.len() > LONGEST_LINE {
-                                return Err(Error::Broken(
-                                    "a line of the answer is too long".into(),
-                                ));
+                                return Err(Error::Broken("a line of the answer is too long".into()));
                             }
                             continue;
                         }

@@ -27,10 +27,7 @@ use connection::Sender;
 use http::Method;
 
 /// Newest version of the API that this client was written for (Docker Engine API).
-const NEWEST_API: ApiVersion = ApiVersion {
-    major: 1,
-    minor: 51,
-};
+const NEWEST_API: ApiVersion = ApiVersion { major: 1, minor: 51 };
 
 /// Whether an engine that does not answer may be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +88,7 @@ impl Engine {
 
     /// A connection of one's own, without a request.
     pub(crate) async fn dial(&self) -> Result<Box<dyn Duplex>, Error> {
-        self.or_start(async || connection::dial(&self.address).await)
-            .await
+        self.or_start(async || connection::dial(&self.address).await).await
     }
 
     /// A connection that is ready for a request: the idle one, or a new one.
@@ -103,8 +99,7 @@ impl Engine {
         {
             return Ok(sender);
         }
-        self.or_start(async || connection::open(&self.address).await)
-            .await
+        self.or_start(async || connection::open(&self.address).await).await
     }
 
     /// Connects; once more after starting the engine, if nobody listens and it is ours.
@@ -170,8 +165,7 @@ pub(crate) fn default_exec_root() -> PathBuf {
 
 /// The directory of an engine's images and records: `FERRY_DATA_ROOT`, or `/var/lib/ferry`.
 pub(crate) fn default_data_root() -> PathBuf {
-    std::env::var_os("FERRY_DATA_ROOT")
-        .map_or_else(|| PathBuf::from("/var/lib/ferry"), PathBuf::from)
+    std::env::var_os("FERRY_DATA_ROOT").map_or_else(|| PathBuf::from("/var/lib/ferry"), PathBuf::from)
 }
 
 #[cfg(test)]

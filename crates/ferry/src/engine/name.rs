@@ -40,10 +40,7 @@ mod tests {
     fn names_stay_and_everything_else_is_escaped() {
         for (name, path) in [
             ("web", "web"),
-            (
-                "localhost:5000/a/b:1@sha256:00",
-                "localhost:5000/a/b:1@sha256:00",
-            ),
+            ("localhost:5000/a/b:1@sha256:00", "localhost:5000/a/b:1@sha256:00"),
             ("a b?c#d", "a%20b%3Fc%23d"),
             ("../x", "%2E%2E/x"),
             ("é", "%C3%A9"),

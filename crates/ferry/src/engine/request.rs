@@ -28,9 +28,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A body that is in memory.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of unknown length.
@@ -155,15 +153,10 @@ impl<'e> Request<'e> {
     }
 
     /// Takes the connection over for `protocol`: `tcp` for attach, `h2c` for gRPC. Also gives the answer's headers.
-    pub(crate) async fn upgrade(
-        mut self,
-        protocol: &'static str,
-    ) -> Result<(HeaderMap, TokioIo<Upgraded>), Error> {
+    pub(crate) async fn upgrade(mut self, protocol: &'static str) -> Result<(HeaderMap, TokioIo<Upgraded>), Error> {
         let request = self.name();
-        self.headers
-            .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        self.headers
-            .insert(UPGRADE, HeaderValue::from_static(protocol));
+        self.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        self.headers.insert(UPGRADE, HeaderValue::from_static(protocol));
         let (_, mut response) = self.send().await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::NotUpgraded {
@@ -191,16 +184,10 @@ impl<'e> Request<'e> {
         self.send_under(prefix).await
     }
 
-    async fn send_under(
-        mut self,
-        prefix: &str,
-    ) -> Result<(Sender, http::Response<Incoming>), Error> {
+    async fn send_under(mut self, prefix: &str) -> Result<(Sender, http::Response<Incoming>), Error> {
         let name = self.name();
         if let Some(source) = self.flaw {
-            return Err(Error::Unwritable {
-                request: name,
-                source,
-            });
+            return Err(Error::Unwritable { request: name, source });
         }
         let query = self.query.finish();
         let mut target = format!("{prefix}{}", self.path);
@@ -212,10 +199,7 @@ impl<'e> Request<'e> {
             .method(self.method)
             .uri(target)
             .body(self.body)
-            .map_err(|source| Error::Unwritable {
-                request: name,
-                source,
-            })?;
+            .map_err(|source| Error::Unwritable { request: name, source })?;
         self.headers
             .insert(HOST, HeaderValue::from_static("api.ferry.localhost"));
         self.headers.insert(
@@ -250,10 +234,7 @@ pub(super) async fn ping(engine: &Engine) -> Result<Option<ApiVersion>, Error> {
 }
 
 async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Error> {
-    let collected = Limited::new(body, limit)
-        .collect()
-        .await
-        .map_err(Error::Broken)?;
+    let collected = Limited::new(body, limit).collect().await.map_err(Error::Broken)?;
     Ok(collected.to_bytes())
 }
 

@@ -21,10 +21,7 @@ pub(crate) fn indent(text: &str) -> String {
             }
             '{' | '[' => {
                 out.push(character);
-                while characters
-                    .next_if(|next| next.is_ascii_whitespace())
-                    .is_some()
-                {}
+                while characters.next_if(|next| next.is_ascii_whitespace()).is_some() {}
                 match characters.peek() {
                     Some('}' | ']') => out.extend(characters.next()),
                     _ => {

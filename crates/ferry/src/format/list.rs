@@ -45,9 +45,7 @@ pub(crate) fn render(style: &Style<'_>, rows: &[Value]) -> Result<String, Failur
         None | Some("" | "table") => Ok(whole_table(style, rows)),
         Some("json") => Ok(rows.iter().map(|row| format!("{row}\n")).collect()),
         Some(format) => match format.strip_prefix("table") {
-            Some(rest) if rest.starts_with(char::is_whitespace) => {
-                template_table(style, rest.trim_start(), rows)
-            }
+            Some(rest) if rest.starts_with(char::is_whitespace) => template_table(style, rest.trim_start(), rows),
             _ => {
                 let template = read(format)?;
                 let mut out = String::new();
@@ -141,10 +139,7 @@ mod tests {
             table: &["ID", "Names"],
             columns: COLUMNS,
         };
-        let rows = [
-            json!({"ID": "1", "Names": "web"}),
-            json!({"ID": "2", "Names": "db"}),
-        ];
+        let rows = [json!({"ID": "1", "Names": "web"}), json!({"ID": "2", "Names": "db"})];
         render(&style, &rows).expect("a list")
     }
 

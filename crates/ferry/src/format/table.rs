@@ -32,10 +32,7 @@ pub(crate) fn render(rows: &[Vec<String>], width: Option<usize>) -> String {
             out.push_str(&shown);
             if column + 1 < row.len() {
                 let padded = (room + GAP).max(NARROWEST);
-                out.extend(std::iter::repeat_n(
-                    ' ',
-                    padded.saturating_sub(shown.width()),
-                ));
+                out.extend(std::iter::repeat_n(' ', padded.saturating_sub(shown.width())));
             }
         }
         out.push('\n');
@@ -50,11 +47,7 @@ fn fit(widths: &mut [usize], width: usize) {
             Some((last, others)) => (*last, others),
             None => return 0,
         };
-        others
-            .iter()
-            .map(|w| (w + GAP).max(NARROWEST))
-            .sum::<usize>()
-            + last
+        others.iter().map(|w| (w + GAP).max(NARROWEST)).sum::<usize>() + last
     };
     while taken(widths) > width {
         let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else {
@@ -116,10 +109,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_cuts_the_widest_column() {
-        let rows = rows(&[
-            &["NAME", "COMMAND"],
-            &["web", "a very long command line indeed"],
-        ]);
+        let rows = rows(&[&["NAME", "COMMAND"], &["web", "a very long command line indeed"]]);
         assert_eq!(
             render(&rows, Some(30)),
             "NAME      COMMAND\nweb       a very long command…\n"

@@ -39,9 +39,7 @@ fn is_seconds(text: &str) -> bool {
 /// Without an offset, UTC is meant.
 fn without_offset(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim_end_matches('Z');
-    let seconds = format_description!(
-        "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
-    );
+    let seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]");
     let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
     let day = format_description!("[year]-[month]-[day]");
     PrimitiveDateTime::parse(text, &seconds)

@@ -53,10 +53,7 @@ pub(crate) enum Ending {
 }
 
 /// Copies until the container closes its streams or the user detaches.
-pub(crate) async fn connect(
-    stream: TokioIo<Upgraded>,
-    attachment: Attachment,
-) -> Result<Ending, Failure> {
+pub(crate) async fn connect(stream: TokioIo<Upgraded>, attachment: Attachment) -> Result<Ending, Failure> {
     let (reader, writer) = tokio::io::split(stream);
     let output = copy_output(reader, attachment.shape);
     if !attachment.stdin {
@@ -72,10 +69,7 @@ pub(crate) async fn connect(
 }
 
 /// Copies a container's output to ours until it ends.
-pub(crate) async fn copy_output(
-    reader: impl AsyncRead + Unpin,
-    shape: Shape,
-) -> Result<Ending, Failure> {
+pub(crate) async fn copy_output(reader: impl AsyncRead + Unpin, shape: Shape) -> Result<Ending, Failure> {
     match shape {
         Shape::Raw => copy_raw(reader).await,
         Shape::Framed => copy_framed(reader).await,
@@ -118,10 +112,7 @@ async fn copy_framed(mut reader: impl AsyncRead + Unpin) -> Result<Ending, Failu
         }
         frames.push(piece);
         let mut wrote = false;
-        while let Some((stream, bytes)) = frames
-            .next()
-            .explain(|| "cannot read the container's output")?
-        {
+        while let Some((stream, bytes)) = frames.next().explain(|| "cannot read the container's output")? {
             let ending = match stream {
                 Stream::Stdout => {
                     wrote = true;
@@ -158,11 +149,7 @@ enum Flush {
 }
 
 /// Writes; gives an ending when nobody reads.
-async fn put(
-    out: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-    flush: Flush,
-) -> Result<Option<Ending>, Failure> {
+async fn put(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8], flush: Flush) -> Result<Option<Ending>, Failure> {
     let mut result = out.write_all(bytes).await;
     if result.is_ok() && flush == Flush::Now {
         result = out.flush().await;

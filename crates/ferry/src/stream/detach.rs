@@ -8,9 +8,7 @@ pub(crate) struct DetachKeys(Vec<u8>);
 
 /// A sequence that cannot be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "invalid detach keys: {0:?} is neither a single character nor ctrl- and one of a-z @ [ \\ ] ^ _"
-)]
+#[error("invalid detach keys: {0:?} is neither a single character nor ctrl- and one of a-z @ [ \\ ] ^ _")]
 pub(crate) struct InvalidKeys(String);
 
 impl Default for DetachKeys {

@@ -44,10 +44,7 @@ impl Frames {
                 if self.buffer.is_empty() {
                     return Ok(None);
                 }
-                let piece = self
-                    .buffer
-                    .split_to(missing.min(self.buffer.len()))
-                    .freeze();
+                let piece = self.buffer.split_to(missing.min(self.buffer.len())).freeze();
                 self.current = Some((stream, missing - piece.len()));
                 return Ok(Some((stream, piece)));
             }
@@ -89,8 +86,7 @@ mod tests {
 
     #[test]
     fn frames_are_told_apart_however_they_are_cut() {
-        let wire =
-            b"\x01\0\0\0\0\0\0\x02hi\x02\0\0\0\0\0\0\x03err\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01!";
+        let wire = b"\x01\0\0\0\0\0\0\x02hi\x02\0\0\0\0\0\0\x03err\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01!";
         let expected = (b"hi!".to_vec(), b"err".to_vec());
         assert_eq!(all(&[wire]), expected);
         for at in 0..wire.len() {

@@ -18,10 +18,7 @@ fn passed_on() -> [(SignalKind, &'static str); 8] {
         (SignalKind::user_defined1(), "USR1"),
         (SignalKind::user_defined2(), "USR2"),
         (SignalKind::alarm(), "ALRM"),
-        (
-            SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()),
-            "CONT",
-        ),
+        (SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()), "CONT"),
     ]
 }
 
@@ -66,7 +63,9 @@ pub(crate) async fn proxy(engine: &Engine, id: &str, signals: &mut Signals) -> u
         if matches!(name, "INT" | "TERM") {
             interrupts += 1;
             if interrupts >= PATIENCE {
-                eprintln!("ferry: got {PATIENCE} interrupts, leaving the container to itself");
+                crate::terminal::note(&format!(
+                    "ferry: got {PATIENCE} interrupts, leaving the container to itself"
+                ));
                 return number;
             }
         }

@@ -68,3 +68,29 @@ pub(crate) fn print(text: &str) -> std::io::Result<()> {
 pub(crate) fn say(line: &str) -> Result<(), Failure> {
     print(&format!("{line}\n")).explain(|| "cannot write the result")
 }
+
+/// Size of the terminal that stderr is, if it is one.
+pub(crate) fn stderr_size() -> Option<Size> {
+    let size = tcgetwinsize(std::io::stderr()).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some(Size {
+        rows: size.ws_row,
+        columns: size.ws_col,
+    })
+}
+
+/// Writes one line to stderr; where nobody reads it, nothing is lost that a script needs.
+pub(crate) fn note(line: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Asks a question on stderr and reads a line from stdin, without its end.
+pub(crate) fn ask(question: &str) -> std::io::Result<String> {
+    use std::io::{BufRead, Write};
+    let mut stderr = std::io::stderr().lock();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+}

@@ -26,17 +26,13 @@ impl Bars {
             Output::Quiet => ProgressDrawTarget::hidden(),
         };
         // The templates are constants; a mistake in one would leave indicatif's own.
-        let style = |template| {
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-        };
+        let style = |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self {
             all: MultiProgress::with_draw_target(target),
             by_id: HashMap::new(),
             plain: style("{prefix}: {wide_msg}"),
-            measured: style(
-                "{prefix}: {msg:<12} [{bar:30}] {decimal_bytes:>9}/{decimal_total_bytes}",
-            )
-            .progress_chars("=> "),
+            measured: style("{prefix}: {msg:<12} [{bar:30}] {decimal_bytes:>9}/{decimal_total_bytes}")
+                .progress_chars("=> "),
         }
     }
 

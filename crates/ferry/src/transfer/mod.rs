@@ -37,10 +37,7 @@ pub(crate) struct Followed {
 }
 
 /// Shows a progress stream to its end. Its last message may be a failure.
-pub(crate) async fn follow(
-    mut lines: Lines<Progress>,
-    output: Output,
-) -> Result<Followed, Failure> {
+pub(crate) async fn follow(mut lines: Lines<Progress>, output: Output) -> Result<Followed, Failure> {
     let is_terminal = match output {
         Output::Stdout => terminal::stdout_is_one(),
         Output::Stderr => terminal::stderr_is_one(),
@@ -100,9 +97,7 @@ pub(crate) async fn pull(
     platform: Option<&str>,
     output: Output,
 ) -> Result<Followed, Failure> {
-    let platforms = platform.map_or(Platforms::Best, |platform| {
-        Platforms::Named(platform.to_owned())
-    });
+    let platforms = platform.map_or(Platforms::Best, |platform| Platforms::Named(platform.to_owned()));
     pull_platforms(invocation, image, &platforms, output).await
 }
 
@@ -142,9 +137,7 @@ pub(crate) fn name_and_tag(image: &Reference) -> (String, String) {
 /// A platform as the API's newer parameters take it: `{"os":…,"architecture":…}`.
 pub(crate) fn platform_json(text: &str) -> Result<String, Failure> {
     use crate::failure::Explain;
-    let platform: ferry_oci::Platform = text
-        .parse()
-        .explain(|| format!("cannot use the platform {text:?}"))?;
+    let platform: ferry_oci::Platform = text.parse().explain(|| format!("cannot use the platform {text:?}"))?;
     // Strings only: cannot fail.
     Ok(serde_json::to_string(&platform).unwrap_or_default())
 }

@@ -41,11 +41,9 @@ impl Plain {
         let Some(id) = &message.id else {
             return Some(format!("{status}\n"));
         };
-        let is_under_way = message.detail.is_some_and(|detail| {
-            detail
-                .current
-                .is_some_and(|current| Some(current) != detail.total)
-        });
+        let is_under_way = message
+            .detail
+            .is_some_and(|detail| detail.current.is_some_and(|current| Some(current) != detail.total));
         if is_under_way {
             return None;
         }

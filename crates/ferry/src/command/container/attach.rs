@@ -35,23 +35,16 @@ impl Verb for Attach {
         let engine = invocation.engine()?;
         let facts = Facts::of(engine, &self.container).await?;
         if !facts.state.running {
-            return Err(
-                Failure::new(format!("the container {} does not run", self.container))
-                    .hint(format!("start it: ferry start -a {}", self.container)),
-            );
+            return Err(Failure::new(format!("the container {} does not run", self.container))
+                .hint(format!("start it: ferry start -a {}", self.container)));
         }
         if facts.state.paused {
-            return Err(Failure::new(format!(
-                "the container {} is paused",
-                self.container
-            )));
+            return Err(Failure::new(format!("the container {} is paused", self.container)));
         }
         let stdin = !self.no_stdin && facts.config.open_stdin;
         if facts.config.tty && stdin && !terminal::stdin_is_one() {
-            return Err(
-                Failure::new("the container has a terminal, and stdin is none")
-                    .hint("leave its stdin alone: --no-stdin"),
-            );
+            return Err(Failure::new("the container has a terminal, and stdin is none")
+                .hint("leave its stdin alone: --no-stdin"));
         }
         let streams = Streams {
             stdin,

@@ -79,21 +79,20 @@ async fn make(invocation: &Invocation, wanted: Wanted) -> Result<String, Failure
         Err(error) if is_missing_image(&error) => match wanted.pull {
             PullPolicy::Missing => {
                 if !wanted.quiet {
-                    eprintln!("Unable to find image '{}' locally", wanted.image);
+                    terminal::note(&format!("Unable to find image '{}' locally", wanted.image));
                 }
                 pull(invocation, &wanted).await?;
                 ask(engine, &wanted).await?
             }
             PullPolicy::Always => return Err(error.into()),
             PullPolicy::Never => {
-                return Err(Failure::from(error)
-                    .hint(format!("pull it first: ferry pull {}", wanted.image)));
+                return Err(Failure::from(error).hint(format!("pull it first: ferry pull {}", wanted.image)));
             }
         },
         other => other?,
     };
     for warning in &created.warnings {
-        eprintln!("WARNING: {warning}");
+        terminal::note(&format!("WARNING: {warning}"));
     }
     if let Some(file) = &wanted.cidfile {
         write_id(file, &created.id)?;
@@ -117,8 +116,7 @@ fn is_missing_image(error: &engine::Error) -> bool {
         return false;
     };
     let words = message.to_ascii_lowercase();
-    *status == StatusCode::NOT_FOUND
-        && (words.contains("no such image") || words.contains("image not known"))
+    *status == StatusCode::NOT_FOUND && (words.contains("no such image") || words.contains("image not known"))
 }
 
 async fn pull(invocation: &Invocation, wanted: &Wanted) -> Result<(), Failure> {
@@ -136,6 +134,5 @@ async fn pull(invocation: &Invocation, wanted: &Wanted) -> Result<(), Failure> {
 }
 
 fn write_id(file: &Path, id: &str) -> Result<(), Failure> {
-    std::fs::write(file, id)
-        .explain(|| format!("cannot write the container ID to {}", file.display()))
+    std::fs::write(file, id).explain(|| format!("cannot write the container ID to {}", file.display()))
 }

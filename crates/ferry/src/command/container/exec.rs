@@ -76,8 +76,9 @@ impl Verb for Exec {
         };
         let attach_stdin = self.interactive && !self.detach;
         if self.tty && attach_stdin && !terminal::stdin_is_one() {
-            return Err(Failure::new("-t needs a terminal, and stdin is none")
-                .hint("leave -t out, or run it from a terminal"));
+            return Err(
+                Failure::new("-t needs a terminal, and stdin is none").hint("leave -t out, or run it from a terminal")
+            );
         }
         let keys = detach_keys(self.detach_keys.as_deref(), invocation)?;
         let size = terminal::size().filter(|_| self.tty);
@@ -102,13 +103,11 @@ impl Verb for Exec {
             .json()
             .await
             .map_err(|error| Failure::from(error).exit(ExitStatus::FAILURE))?;
-        let start = engine
-            .post(format!("/exec/{}/start", created.id))
-            .json_body(&json!({
-                "Detach": self.detach,
-                "Tty": self.tty,
-                "ConsoleSize": console,
-            }));
+        let start = engine.post(format!("/exec/{}/start", created.id)).json_body(&json!({
+            "Detach": self.detach,
+            "Tty": self.tty,
+            "ConsoleSize": console,
+        }));
         if self.detach {
             start.status().await.map_err(start_failure)?;
             return Ok(ExitStatus::SUCCESS);
@@ -138,7 +137,7 @@ impl Verb for Exec {
         match ending? {
             Ending::Closed => exit_status(engine, &created.id).await,
             Ending::Detached => {
-                eprintln!("read escape sequence");
+                terminal::note("read escape sequence");
                 Ok(ExitStatus::SUCCESS)
             }
             Ending::OutputGone => Ok(ExitStatus::of_signal(13)),
@@ -155,9 +154,7 @@ async fn exit_status(engine: &Engine, id: &str) -> Outcome {
             Some(code) if !ended.running => return Ok(ExitStatus::of_container(code)),
             // A daemon that never tells would hold us for ever.
             _ if pause.as_secs() >= 2 => {
-                return Err(Failure::new(
-                    "the engine did not tell how the process ended",
-                ));
+                return Err(Failure::new("the engine did not tell how the process ended"));
             }
             _ => {}
         }

@@ -13,9 +13,7 @@ use super::options::Streams;
 use super::{path, start_failure};
 use crate::engine::{Engine, Error};
 use crate::failure::{ExitStatus, Explain, Failure, Outcome};
-use crate::stream::{
-    Attachment, DetachKeys, Ending, Resizable, Shape, Signals, connect, follow_size, proxy,
-};
+use crate::stream::{Attachment, DetachKeys, Ending, Resizable, Shape, Signals, connect, follow_size, proxy};
 use crate::terminal::{self, raw::Raw};
 
 /// How long an interrupted command waits for what the engine is doing.
@@ -34,22 +32,11 @@ pub(super) struct Foreground<'a> {
 }
 
 /// Starts it; the outcome is its own exit status.
-pub(super) async fn start(
-    engine: &Engine,
-    foreground: Foreground<'_>,
-    mut signals: Signals,
-) -> Outcome {
-    let condition = if foreground.auto_remove {
-        "removed"
-    } else {
-        "next-exit"
-    };
+pub(super) async fn start(engine: &Engine, foreground: Foreground<'_>, mut signals: Signals) -> Outcome {
+    let condition = if foreground.auto_remove { "removed" } else { "next-exit" };
     // Both must stand before it starts, or a short life would be missed.
-    let (attached, waiting) = tokio::try_join!(
-        attach(engine, &foreground),
-        wait(engine, foreground.id, condition)
-    )
-    .map_err(|error| Failure::from(error).exit(ExitStatus::ENGINE))?;
+    let (attached, waiting) = tokio::try_join!(attach(engine, &foreground), wait(engine, foreground.id, condition))
+        .map_err(|error| Failure::from(error).exit(ExitStatus::ENGINE))?;
     let held = start_it(engine, foreground.id, &mut signals).await?;
     for signal in held {
         let _ = engine
@@ -84,8 +71,7 @@ pub(super) async fn stay(
             signals.next().await.0
         }
     };
-    let keys = (foreground.streams.stdin && terminal::stdin_is_one())
-        .then(|| foreground.detach_keys.clone());
+    let keys = (foreground.streams.stdin && terminal::stdin_is_one()).then(|| foreground.detach_keys.clone());
     let living = async {
         if let Some(attached) = attached {
             let attachment = Attachment {
@@ -108,7 +94,7 @@ pub(super) async fn stay(
     };
     drop(raw);
     Ok(outcome?.unwrap_or_else(|| {
-        eprintln!("read escape sequence");
+        terminal::note("read escape sequence");
         ExitStatus::SUCCESS
     }))
 }
@@ -124,10 +110,7 @@ fn enter_raw(foreground: &Foreground<'_>) -> Result<Option<Raw>, Failure> {
         .explain(|| "cannot set the terminal up")
 }
 
-async fn attach(
-    engine: &Engine,
-    foreground: &Foreground<'_>,
-) -> Result<Option<TokioIo<Upgraded>>, Error> {
+async fn attach(engine: &Engine, foreground: &Foreground<'_>) -> Result<Option<TokioIo<Upgraded>>, Error> {
     let streams = foreground.streams;
     if streams == Streams::default() {
         return Ok(None);
@@ -154,11 +137,7 @@ pub(super) async fn wait(engine: &Engine, id: &str, condition: &str) -> Result<I
 }
 
 /// Starts it; gives the signals that came meanwhile.
-async fn start_it(
-    engine: &Engine,
-    id: &str,
-    signals: &mut Signals,
-) -> Result<Vec<&'static str>, Failure> {
+async fn start_it(engine: &Engine, id: &str, signals: &mut Signals) -> Result<Vec<&'static str>, Failure> {
     let mut held = Vec::new();
     let mut starting = pin!(engine.post(path(id, "start")).status());
     loop {
@@ -182,11 +161,7 @@ async fn exit_status(waiting: Incoming) -> Result<ExitStatus, Failure> {
     let lost = "the engine did not tell how the container ended";
     let bytes = waiting.collect().await.explain(|| lost)?.to_bytes();
     let ended: ContainerWaitResponse = serde_json::from_slice(&bytes).explain(|| lost)?;
-    if let Some(message) = ended
-        .error
-        .and_then(|error| error.message)
-        .filter(|m| !m.is_empty())
-    {
+    if let Some(message) = ended.error.and_then(|error| error.message).filter(|m| !m.is_empty()) {
         return Err(Failure::new(message).exit(ExitStatus::ENGINE));
     }
     Ok(ExitStatus::of_container(ended.status_code))

@@ -29,11 +29,7 @@ impl Verb for Inspect {
         let engine = invocation.engine()?;
         let mut found = Vec::new();
         for name in &self.containers {
-            let answer = engine
-                .get(path(name, "json"))
-                .query_if("size", self.size)
-                .bytes()
-                .await;
+            let answer = engine.get(path(name, "json")).query_if("size", self.size).bytes().await;
             found.push(answer.map(Found::new).map_err(Into::into));
         }
         show(found, self.format.as_deref())

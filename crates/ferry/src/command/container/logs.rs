@@ -82,10 +82,7 @@ impl Verb for Logs {
             // Older engines say raw for both, and only the container tells.
             _ => Shape::of_tty(Facts::of(engine, &self.container).await?.config.tty),
         };
-        let body = response
-            .into_body()
-            .into_data_stream()
-            .map_err(std::io::Error::other);
+        let body = response.into_body().into_data_stream().map_err(std::io::Error::other);
         match copy_output(StreamReader::new(body), shape).await? {
             Ending::OutputGone => Ok(ExitStatus::of_signal(13)),
             Ending::Closed | Ending::Detached => Ok(ExitStatus::SUCCESS),

@@ -80,9 +80,7 @@ fn detach_keys(flag: Option<&str>, invocation: &Invocation) -> Result<DetachKeys
         None => Ok(DetachKeys::default()),
         Some(keys) => keys
             .parse()
-            .map_err(|error: <DetachKeys as std::str::FromStr>::Err| {
-                Failure::new(error.to_string())
-            }),
+            .map_err(|error: <DetachKeys as std::str::FromStr>::Err| Failure::new(error.to_string())),
     }
 }
 

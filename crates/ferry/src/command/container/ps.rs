@@ -123,10 +123,7 @@ impl Verb for Ps {
         } else {
             self.last.filter(|count| *count > 0)
         };
-        let asks_size = self.size
-            || format
-                .as_deref()
-                .is_some_and(|format| format.contains(".Size"));
+        let asks_size = self.size || format.as_deref().is_some_and(|format| format.contains(".Size"));
         let filters = filters(&self.filter)?;
         let containers: Vec<ContainerSummary> = engine
             .get("/containers/json")
@@ -141,15 +138,7 @@ impl Verb for Ps {
             .iter()
             .map(|container| row(container, !self.no_trunc, now))
             .collect();
-        let mut fields = vec![
-            "ID",
-            "Image",
-            "Command",
-            "RunningFor",
-            "Status",
-            "Ports",
-            "Names",
-        ];
+        let mut fields = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
         if self.size {
             fields.push("Size");
         }
@@ -166,8 +155,7 @@ impl Verb for Ps {
 
 /// `--filter key=value` flags as the API takes them; none when there are none.
 pub(crate) fn filters(flags: &[String]) -> Result<Option<String>, Failure> {
-    let mut filters: std::collections::BTreeMap<&str, Vec<&str>> =
-        std::collections::BTreeMap::new();
+    let mut filters: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
     for flag in flags {
         let (key, value) = flag
             .split_once('=')
@@ -209,11 +197,7 @@ fn row(container: &ContainerSummary, truncate: bool, now: SystemTime) -> Value {
                 .filter(|name| !name.is_empty())
                 .or(mount.source.clone());
             let name = name.unwrap_or_default();
-            if truncate {
-                table::shorten(&name, 15)
-            } else {
-                name
-            }
+            if truncate { table::shorten(&name, 15) } else { name }
         })
         .collect();
     let volumes = container
@@ -277,9 +261,7 @@ fn image(container: &ContainerSummary, truncate: bool) -> String {
     }
     match &container.image_id {
         Some(id) if short_id(id) == short_id(&name) => short_id(&name).to_owned(),
-        _ => name
-            .split_once('@')
-            .map_or(name.clone(), |(name, _)| name.to_owned()),
+        _ => name.split_once('@').map_or(name.clone(), |(name, _)| name.to_owned()),
     }
 }
 
@@ -299,9 +281,7 @@ fn ports(ports: &[PortSummary]) -> String {
     let mut sorted: Vec<(String, u16, u16, String)> = ports
         .iter()
         .map(|port| {
-            let kind = port
-                .typ
-                .map_or_else(|| "tcp".to_owned(), |kind| kind.to_string());
+            let kind = port.typ.map_or_else(|| "tcp".to_owned(), |kind| kind.to_string());
             let ip = port.ip.clone().unwrap_or_default();
             (ip, port.private_port, port.public_port.unwrap_or(0), kind)
         })
@@ -309,15 +289,13 @@ fn ports(ports: &[PortSummary]) -> String {
     sorted.sort_by(|a, b| (a.1, &a.0, a.2, &a.3).cmp(&(b.1, &b.0, b.2, &b.3)));
     let mut groups: Vec<(String, u16, u16, u16, String)> = Vec::new();
     for (ip, private, public, kind) in sorted {
-        let joins = groups
-            .iter_mut()
-            .find(|(known, _, last, last_public, known_kind)| {
-                *known == ip
-                    && *known_kind == kind
-                    && last.checked_add(1) == Some(private)
-                    && (public == 0) == (*last_public == 0)
-                    && (public == 0 || last_public.checked_add(1) == Some(public))
-            });
+        let joins = groups.iter_mut().find(|(known, _, last, last_public, known_kind)| {
+            *known == ip
+                && *known_kind == kind
+                && last.checked_add(1) == Some(private)
+                && (public == 0) == (*last_public == 0)
+                && (public == 0 || last_public.checked_add(1) == Some(public))
+        });
         match joins {
             Some((_, _, last, last_public, _)) => {
                 *last = private;

@@ -39,9 +39,7 @@ impl Verb for Restart {
                 .query_opt("t", self.time.map(|seconds| seconds.to_string()))
                 .status()
                 .await
-                .map_err(|error| {
-                    Failure::from(error).while_doing(format!("cannot restart {name}"))
-                })?;
+                .map_err(|error| Failure::from(error).while_doing(format!("cannot restart {name}")))?;
             Ok(None)
         })
         .await

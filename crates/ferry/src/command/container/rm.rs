@@ -40,12 +40,10 @@ impl Verb for Rm {
                 .await;
             match removed {
                 Err(error) if self.force && error.status() == Some(StatusCode::NOT_FOUND) => {
-                    eprintln!("ferry: {error}");
+                    crate::terminal::note(&format!("ferry: {error}"));
                     Ok(None)
                 }
-                Err(error) => {
-                    Err(Failure::from(error).while_doing(format!("cannot remove {name}")))
-                }
+                Err(error) => Err(Failure::from(error).while_doing(format!("cannot remove {name}"))),
                 Ok(_) => Ok(None),
             }
         })

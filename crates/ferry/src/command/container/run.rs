@@ -46,8 +46,8 @@ impl Verb for Run {
                 .hint("leave -t out, or run it from a terminal")
                 .exit(ExitStatus::FAILURE));
         }
-        let keys = detach_keys(self.detach_keys.as_deref(), invocation)
-            .map_err(|failure| failure.exit(ExitStatus::ENGINE))?;
+        let keys =
+            detach_keys(self.detach_keys.as_deref(), invocation).map_err(|failure| failure.exit(ExitStatus::ENGINE))?;
         let auto_remove = self.options.lifecycle.rm;
         let wanted = self
             .options
@@ -59,11 +59,7 @@ impl Verb for Run {
         let mut signals = Signals::catch().explain(|| "cannot watch for signals")?;
         let id = unless_interrupted(engine, &mut signals, create(invocation, wanted)).await?;
         if self.detach {
-            engine
-                .post(path(&id, "start"))
-                .status()
-                .await
-                .map_err(start_failure)?;
+            engine.post(path(&id, "start")).status().await.map_err(start_failure)?;
             terminal::say(&id)?;
             return Ok(ExitStatus::SUCCESS);
         }
@@ -89,9 +85,7 @@ impl Run {
         let interactive = self.options.process.interactive;
         if self.detach {
             if !self.attach.is_empty() {
-                return Err(
-                    Failure::new("-d and -a cannot be given together").exit(ExitStatus::ENGINE)
-                );
+                return Err(Failure::new("-d and -a cannot be given together").exit(ExitStatus::ENGINE));
             }
             return Ok(Streams::default());
         }
@@ -102,11 +96,7 @@ impl Run {
                 stderr: true,
             });
         }
-        let has = |stream: &str| {
-            self.attach
-                .iter()
-                .any(|named| named.eq_ignore_ascii_case(stream))
-        };
+        let has = |stream: &str| self.attach.iter().any(|named| named.eq_ignore_ascii_case(stream));
         Ok(Streams {
             stdin: has("stdin") || interactive,
             stdout: has("stdout"),

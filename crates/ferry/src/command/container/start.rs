@@ -39,9 +39,7 @@ impl Verb for Start {
                     .post(path(name, "start"))
                     .status()
                     .await
-                    .map_err(|error| {
-                        Failure::from(error).while_doing(format!("cannot start {name}"))
-                    })?;
+                    .map_err(|error| Failure::from(error).while_doing(format!("cannot start {name}")))?;
                 Ok(None)
             })
             .await;
@@ -60,9 +58,7 @@ impl Verb for Start {
             stderr: true,
         };
         if facts.config.tty && streams.stdin && !terminal::stdin_is_one() {
-            return Err(Failure::new(
-                "the container has a terminal, and stdin is none",
-            ));
+            return Err(Failure::new("the container has a terminal, and stdin is none"));
         }
         let foreground = Foreground {
             id: &facts.id,

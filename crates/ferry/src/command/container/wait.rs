@@ -26,14 +26,8 @@ impl Verb for Wait {
                 .post(path(name, "wait"))
                 .json()
                 .await
-                .map_err(|error| {
-                    Failure::from(error).while_doing(format!("cannot wait for {name}"))
-                })?;
-            if let Some(message) = ended
-                .error
-                .and_then(|error| error.message)
-                .filter(|m| !m.is_empty())
-            {
+                .map_err(|error| Failure::from(error).while_doing(format!("cannot wait for {name}")))?;
+            if let Some(message) = ended.error.and_then(|error| error.message).filter(|m| !m.is_empty()) {
                 return Err(Failure::new(format!("{name} failed: {message}")));
             }
             Ok(Some(ended.status_code.to_string()))

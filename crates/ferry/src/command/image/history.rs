@@ -72,11 +72,7 @@ impl Verb for History {
     const ABOUT: &'static str = "Show how an image was made";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let platform = self
-            .platform
-            .as_deref()
-            .map(transfer::platform_json)
-            .transpose()?;
+        let platform = self.platform.as_deref().map(transfer::platform_json).transpose()?;
         let items: Vec<ImageHistoryResponseItem> = invocation
             .engine()?
             .get(path(&self.image, "history"))

@@ -55,10 +55,7 @@ impl Verb for Import {
             .change
             .iter()
             .fold(request, |request, change| request.query("changes", change));
-        let lines = request
-            .body("application/x-tar", body)
-            .lines::<Progress>()
-            .await?;
+        let lines = request.body("application/x-tar", body).lines::<Progress>().await?;
         let followed = transfer::follow(lines, Output::Quiet).await?;
         if let Some(id) = followed.last_status {
             terminal::say(&id)?;
@@ -75,14 +72,9 @@ pub(super) async fn file_body(source: &str) -> Result<Body, Failure> {
     const CHUNK: usize = 256 << 10;
     if source == "-" {
         if terminal::stdin_is_one() {
-            return Err(
-                Failure::new("stdin is a terminal").hint("name a file, or redirect stdin from one")
-            );
+            return Err(Failure::new("stdin is a terminal").hint("name a file, or redirect stdin from one"));
         }
-        return Ok(engine::streamed(ReaderStream::with_capacity(
-            tokio::io::stdin(),
-            CHUNK,
-        )));
+        return Ok(engine::streamed(ReaderStream::with_capacity(tokio::io::stdin(), CHUNK)));
     }
     let file = tokio::fs::File::open(source)
         .await

@@ -28,11 +28,7 @@ impl Verb for Inspect {
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         let engine = invocation.engine()?;
-        let platform = self
-            .platform
-            .as_deref()
-            .map(transfer::platform_json)
-            .transpose()?;
+        let platform = self.platform.as_deref().map(transfer::platform_json).transpose()?;
         let mut found = Vec::new();
         for name in &self.images {
             let answer = engine

@@ -29,16 +29,10 @@ impl Verb for Load {
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         if self.input.is_none() && terminal::stdin_is_one() {
-            return Err(
-                Failure::new("there is nothing to load: stdin is a terminal")
-                    .hint("name an archive: ferry load -i FILE"),
-            );
+            return Err(Failure::new("there is nothing to load: stdin is a terminal")
+                .hint("name an archive: ferry load -i FILE"));
         }
-        let platform = self
-            .platform
-            .as_deref()
-            .map(transfer::platform_json)
-            .transpose()?;
+        let platform = self.platform.as_deref().map(transfer::platform_json).transpose()?;
         let body = file_body(self.input.as_deref().unwrap_or("-")).await?;
         let quiet = self.quiet || !terminal::stdout_is_one();
         let lines = invocation

@@ -102,10 +102,7 @@ impl Verb for Images {
         };
         let mut flags = self.filter.clone();
         flags.extend(self.name.iter().map(|name| format!("reference={name}")));
-        let asks_platforms = self.tree
-            || format
-                .as_deref()
-                .is_some_and(|format| format.contains(".Platforms"));
+        let asks_platforms = self.tree || format.as_deref().is_some_and(|format| format.contains(".Platforms"));
         let images: Vec<ImageSummary> = engine
             .get("/images/json")
             .query_if("all", self.all)
@@ -113,10 +110,7 @@ impl Verb for Images {
             .query_opt("filters", filters(&flags)?)
             .json()
             .await?;
-        let asks_digests = self.digests
-            || format
-                .as_deref()
-                .is_some_and(|format| format.contains(".Digest"));
+        let asks_digests = self.digests || format.as_deref().is_some_and(|format| format.contains(".Digest"));
         let now = SystemTime::now();
         let rows: Vec<Value> = images
             .iter()
@@ -163,11 +157,7 @@ fn rows(image: &ImageSummary, truncate: bool, with_digests: bool, now: SystemTim
         .collect();
     if with_digests || names.is_empty() {
         // Names that only a digest leads to.
-        for (repository, digest) in image
-            .repo_digests
-            .iter()
-            .filter_map(|named| named.split_once('@'))
-        {
+        for (repository, digest) in image.repo_digests.iter().filter_map(|named| named.split_once('@')) {
             let known = names.iter().any(|(name, ..)| name == repository) || repository == "<none>";
             if !known {
                 names.push((repository.to_owned(), none(), Some(digest.to_owned())));
@@ -177,11 +167,7 @@ fn rows(image: &ImageSummary, truncate: bool, with_digests: bool, now: SystemTim
     if names.is_empty() {
         names.push((none(), none(), None));
     }
-    let id = if truncate {
-        short_id(&image.id)
-    } else {
-        &image.id
-    };
+    let id = if truncate { short_id(&image.id) } else { &image.id };
     names
         .into_iter()
         .map(|(repository, tag, digest)| {
@@ -231,11 +217,7 @@ fn platforms(image: &ImageSummary) -> String {
                 .filter_map(|part| part.as_deref().filter(|part| !part.is_empty()))
                 .collect::<Vec<_>>()
                 .join("/");
-            Some(if manifest.available {
-                name
-            } else {
-                format!("({name})")
-            })
+            Some(if manifest.available { name } else { format!("({name})") })
         })
         .collect();
     shown.dedup();
@@ -264,20 +246,13 @@ mod tests {
             rows(image, true, false, SystemTime::UNIX_EPOCH)
                 .iter()
                 .map(|row| {
-                    format!(
-                        "{} {} {} {}",
-                        row["Repository"], row["Tag"], row["Digest"], row["ID"]
-                    )
-                    .replace('"', "")
+                    format!("{} {} {} {}", row["Repository"], row["Tag"], row["Digest"], row["ID"]).replace('"', "")
                 })
                 .collect()
         };
         assert_eq!(
             shown(&image(&["a:1", "localhost:5000/b:2"], &["a@sha256:00"])),
-            [
-                "a 1 sha256:00 0123456789ab",
-                "localhost:5000/b 2 <none> 0123456789ab"
-            ]
+            ["a 1 sha256:00 0123456789ab", "localhost:5000/b 2 <none> 0123456789ab"]
         );
         assert_eq!(
             shown(&image(&[], &["a@sha256:00"])),

@@ -16,12 +16,7 @@ pub(crate) struct Pull {
     #[arg(short, long)]
     all_tags: bool,
     /// CPU to get the image for: linux/arm64, or several with commas
-    #[arg(
-        long,
-        value_name = "PLATFORM",
-        env = "DOCKER_DEFAULT_PLATFORM",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "PLATFORM", env = "DOCKER_DEFAULT_PLATFORM", hide_env = true)]
     platform: Option<String>,
     /// Get the image for all CPUs it has
     #[arg(long, conflicts_with = "platform")]
@@ -39,8 +34,7 @@ impl Verb for Pull {
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         if self.all_tags {
-            return Err(Failure::new("pulling all tags of a name is not supported")
-                .hint("pull each tag by its name"));
+            return Err(Failure::new("pulling all tags of a name is not supported").hint("pull each tag by its name"));
         }
         let image = reference(&self.image)?;
         if image.tag().is_none() && image.digest().is_none() && !self.quiet {
@@ -51,11 +45,7 @@ impl Verb for Pull {
             None if self.all_platforms => Platforms::All,
             None => Platforms::Best,
         };
-        let output = if self.quiet {
-            Output::Quiet
-        } else {
-            Output::Stdout
-        };
+        let output = if self.quiet { Output::Quiet } else { Output::Stdout };
         transfer::pull_platforms(invocation, &image, &platforms, output)
             .await
             .map_err(|failure| failure.while_doing(format!("cannot pull {}", self.image)))?;

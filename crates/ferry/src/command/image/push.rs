@@ -41,11 +41,7 @@ impl Verb for Push {
                 Some("latest".to_owned())
             }
         };
-        let platform = self
-            .platform
-            .as_deref()
-            .map(transfer::platform_json)
-            .transpose()?;
+        let platform = self.platform.as_deref().map(transfer::platform_json).transpose()?;
         let failed = |failure: Failure| failure.while_doing(format!("cannot push {}", self.image));
         let lines = invocation
             .engine()?
@@ -56,11 +52,7 @@ impl Verb for Push {
             .lines()
             .await
             .map_err(|error| failed(error.into()))?;
-        let output = if self.quiet {
-            Output::Quiet
-        } else {
-            Output::Stdout
-        };
+        let output = if self.quiet { Output::Quiet } else { Output::Stdout };
         transfer::follow(lines, output).await.map_err(failed)?;
         if self.quiet {
             terminal::say(&image.to_string())?;

@@ -44,9 +44,9 @@ impl Verb for Rmi {
                 .delete(format!("/images/{}", in_path(image)))
                 .query_if("force", self.force)
                 .query_if("noprune", self.no_prune);
-            let request = platforms.iter().fold(request, |request, platform| {
-                request.query("platforms", platform)
-            });
+            let request = platforms
+                .iter()
+                .fold(request, |request, platform| request.query("platforms", platform));
             match request.json::<Vec<ImageDeleteResponseItem>>().await {
                 Ok(items) => {
                     for item in items {

@@ -67,11 +67,9 @@ async fn to_file(body: Incoming, file: &Path) -> Result<(), Failure> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.partial", std::process::id()));
     let partial = file.with_file_name(name);
-    let mut out = std::fs::File::create(&partial)
-        .explain(|| format!("cannot create {}", partial.display()))?;
+    let mut out = std::fs::File::create(&partial).explain(|| format!("cannot create {}", partial.display()))?;
     let written = copy(body, &mut out).await;
-    let done =
-        written.and_then(|()| std::fs::rename(&partial, file).explain(|| "cannot rename it"));
+    let done = written.and_then(|()| std::fs::rename(&partial, file).explain(|| "cannot rename it"));
     done.map_err(|failure| {
         let _ = std::fs::remove_file(&partial);
         failed(failure)

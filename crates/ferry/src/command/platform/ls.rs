@@ -68,18 +68,17 @@ impl Verb for Ls {
     const ABOUT: &'static str = "List CPUs and how their programs run here";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let platforms: Vec<Platform> = invocation
-            .engine()?
-            .get("/ferry/v1/platforms")
-            .json()
-            .await
-            .map_err(|error| match error.status() {
-                Some(StatusCode::NOT_FOUND) => Failure::new(
-                    "this engine does not tell which CPUs it runs",
-                )
-                .hint("it is no Ferry engine; leave -H and DOCKER_HOST out to ask Ferry's own"),
-                _ => error.into(),
-            })?;
+        let platforms: Vec<Platform> =
+            invocation
+                .engine()?
+                .get("/ferry/v1/platforms")
+                .json()
+                .await
+                .map_err(|error| match error.status() {
+                    Some(StatusCode::NOT_FOUND) => Failure::new("this engine does not tell which CPUs it runs")
+                        .hint("it is no Ferry engine; leave -H and DOCKER_HOST out to ask Ferry's own"),
+                    _ => error.into(),
+                })?;
         let rows: Vec<Value> = platforms
             .iter()
             .filter(|platform| !self.quiet || platform.state != "missing")

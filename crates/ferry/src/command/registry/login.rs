@@ -1,6 +1,6 @@
 //! `ferry login`: proves an account to a registry and keeps it for pull and push.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read};
 
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -23,12 +23,7 @@ pub(crate) struct Login {
     #[arg(short, long, value_name = "NAME")]
     username: Option<String>,
     /// Password; it shows in process lists, so prefer --password-stdin
-    #[arg(
-        short,
-        long,
-        value_name = "PASSWORD",
-        conflicts_with = "password_stdin"
-    )]
+    #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
     password: Option<String>,
     /// Read the password from stdin
     #[arg(long)]
@@ -60,24 +55,19 @@ impl Verb for Login {
             .json_body(&account)
             .json()
             .await
-            .map_err(|error| {
-                Failure::from(error).while_doing(format!("cannot log in to {domain}"))
-            })?;
+            .map_err(|error| Failure::from(error).while_doing(format!("cannot log in to {domain}")))?;
         if !answer.identity_token.is_empty() {
             account.password = String::new();
             account.identity_token = answer.identity_token;
         }
         let folder = invocation.config_folder();
         let mut config = Config::read(&folder).explain(|| "cannot keep the account")?;
-        match config
-            .keep(&account)
-            .explain(|| "cannot keep the account")?
-        {
+        match config.keep(&account).explain(|| "cannot keep the account")? {
             Kept::ByHelper(_) => {}
-            Kept::InFile => eprintln!(
+            Kept::InFile => terminal::note(&format!(
                 "WARNING: the password is kept unencrypted in {}; a credential helper (credsStore) would encrypt it",
                 config.path().display()
-            ),
+            )),
         }
         let said = if answer.status.is_empty() {
             "Login Succeeded"
@@ -105,9 +95,7 @@ impl Login {
             return Ok(account);
         }
         if self.password.is_some() {
-            eprintln!(
-                "WARNING: --password shows in process lists and shell histories; use --password-stdin"
-            );
+            terminal::note("WARNING: --password shows in process lists and shell histories; use --password-stdin");
         }
         if self.username.is_none() && self.password.is_none() {
             // Kept before: prove it again rather than ask.
@@ -116,7 +104,7 @@ impl Login {
                 .account(domain)
                 .explain(|| "cannot look up the account")?
             {
-                eprintln!("Logging in with the account that is kept for {domain}");
+                terminal::note(&format!("Logging in with the account that is kept for {domain}"));
                 return Ok(known);
             }
         }
@@ -156,14 +144,7 @@ fn piped_password() -> Result<String, Failure> {
 }
 
 fn ask(question: &str) -> Result<String, Failure> {
-    eprint!("{question}");
-    let _ = io::stderr().flush();
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .explain(|| "cannot read the answer")?;
-    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+    terminal::ask(question).explain(|| "cannot read the answer")
 }
 
 /// Asks without showing what is typed.
@@ -171,10 +152,9 @@ fn ask_unseen(question: &str) -> Result<String, Failure> {
     let before = tcgetattr(io::stdin()).explain(|| "cannot set the terminal up")?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(io::stdin(), OptionalActions::Flush, &silent)
-        .explain(|| "cannot set the terminal up")?;
+    tcsetattr(io::stdin(), OptionalActions::Flush, &silent).explain(|| "cannot set the terminal up")?;
     let answer = ask(question);
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-    eprintln!();
+    terminal::note("");
     answer
 }

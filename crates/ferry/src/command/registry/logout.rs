@@ -22,11 +22,8 @@ impl Verb for Logout {
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         let domain = domain(self.registry.as_deref());
-        let mut config =
-            Config::read(&invocation.config_folder()).explain(|| "cannot forget the account")?;
-        let found = config
-            .forget(&domain)
-            .explain(|| "cannot forget the account")?;
+        let mut config = Config::read(&invocation.config_folder()).explain(|| "cannot forget the account")?;
+        let found = config.forget(&domain).explain(|| "cannot forget the account")?;
         terminal::say(&if found {
             format!("Removed the account for {domain}")
         } else {

@@ -21,8 +21,7 @@ impl Verb for Completion {
     async fn run(self, _: &Invocation) -> Outcome {
         let mut script = Vec::new();
         generate(self.shell, &mut crate::cli::tree(), "ferry", &mut script);
-        crate::terminal::print(&String::from_utf8_lossy(&script))
-            .explain(|| "cannot write the script")?;
+        crate::terminal::print(&String::from_utf8_lossy(&script)).explain(|| "cannot write the script")?;
         Ok(ExitStatus::SUCCESS)
     }
 }

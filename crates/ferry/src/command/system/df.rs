@@ -113,12 +113,7 @@ fn rows(usage: &Usage) -> Vec<Value> {
         .map(|image| image.size - image.shared_size.max(0))
         .sum();
     let containers = usage.containers.as_deref().unwrap_or_default();
-    let is_active = |container: &&Container| {
-        matches!(
-            container.state.as_str(),
-            "running" | "paused" | "restarting"
-        )
-    };
+    let is_active = |container: &&Container| matches!(container.state.as_str(), "running" | "paused" | "restarting");
     let volumes: Vec<&VolumeUsage> = usage
         .volumes
         .iter()
@@ -160,11 +155,7 @@ fn rows(usage: &Usage) -> Vec<Value> {
             "Build Cache",
             cache.len(),
             cache.iter().filter(|entry| entry.in_use).count(),
-            cache
-                .iter()
-                .filter(|entry| !entry.shared)
-                .map(|entry| entry.size)
-                .sum(),
+            cache.iter().filter(|entry| !entry.shared).map(|entry| entry.size).sum(),
             cache
                 .iter()
                 .filter(|entry| !entry.shared && !entry.in_use)

@@ -30,8 +30,8 @@ impl Verb for Info {
             None | Some("") => for_people(&serde_json::from_slice(&bytes).explain(misread)?),
             Some("json") => format!("{}\n", String::from_utf8_lossy(&bytes).trim()),
             Some(text) => {
-                let template = Template::parse(&unescape(text))
-                    .explain(|| format!("cannot use the format {text:?}"))?;
+                let template =
+                    Template::parse(&unescape(text)).explain(|| format!("cannot use the format {text:?}"))?;
                 let value: Value = serde_json::from_slice(&bytes).explain(misread)?;
                 let shown = template.render(&value, Missing::IsNothing);
                 format!("{}\n", shown.explain(|| "cannot show it")?)
@@ -67,16 +67,12 @@ fn for_people(info: &SystemInfo) -> String {
     line(
         0,
         "Cgroup driver",
-        info.cgroup_driver
-            .map(|d| d.to_string())
-            .unwrap_or_default(),
+        info.cgroup_driver.map(|d| d.to_string()).unwrap_or_default(),
     );
     line(
         0,
         "Cgroup version",
-        info.cgroup_version
-            .map(|v| v.to_string())
-            .unwrap_or_default(),
+        info.cgroup_version.map(|v| v.to_string()).unwrap_or_default(),
     );
     line(0, "Default runtime", words(&info.default_runtime));
     line(0, "Kernel", words(&info.kernel_version));

@@ -76,8 +76,7 @@ impl Inspect {
             match answer {
                 Ok(json) => return Ok(Found::new(json)),
                 // Asked for one kind, its own words say it best.
-                Err(error)
-                    if error.status() == Some(StatusCode::NOT_FOUND) && self.r#type.is_none() => {}
+                Err(error) if error.status() == Some(StatusCode::NOT_FOUND) && self.r#type.is_none() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -89,10 +88,7 @@ impl Inspect {
 pub(crate) fn show(found: Vec<Result<Found, Failure>>, format: Option<&str>) -> Outcome {
     let template = match format {
         None | Some("" | "json") => None,
-        Some(text) => Some(
-            Template::parse(&unescape(text))
-                .explain(|| format!("cannot use the format {text:?}"))?,
-        ),
+        Some(text) => Some(Template::parse(&unescape(text)).explain(|| format!("cannot use the format {text:?}"))?),
     };
     let mut texts = Vec::new();
     let mut failures = Vec::new();
@@ -127,9 +123,7 @@ fn text_of(found: &Found, template: Option<&Template>) -> Result<String, Failure
         }
         Some(template) => {
             let value: Value = serde_json::from_slice(&found.0).explain(misread)?;
-            template
-                .render(&value, Missing::IsNothing)
-                .explain(|| "cannot show it")
+            template.render(&value, Missing::IsNothing).explain(|| "cannot show it")
         }
     }
 }

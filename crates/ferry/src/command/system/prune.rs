@@ -1,7 +1,5 @@
 //! `ferry system prune`: removes containers that have ended, images that nothing uses, and the build cache.
 
-use std::io::Write;
-
 use bollard_stubs::models::ImageDeleteResponseItem;
 use clap::Args;
 use serde::{Deserialize, Deserializer};
@@ -49,9 +47,7 @@ pub(crate) struct Pruned {
 }
 
 /// Go writes an empty list as null.
-fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Option::<Vec<T>>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -82,12 +78,7 @@ impl Verb for Prune {
             ("/images/prune", &of_images, "Deleted images:"),
             ("/build/prune", &plain, "Deleted build cache:"),
         ] {
-            let pruned: Pruned = match engine
-                .post(path)
-                .query_opt("filters", filters.as_deref())
-                .json()
-                .await
-            {
+            let pruned: Pruned = match engine.post(path).query_opt("filters", filters.as_deref()).json().await {
                 Ok(pruned) => pruned,
                 // An engine without networks or a build cache of its own has none to prune.
                 Err(error)
@@ -130,21 +121,10 @@ pub(crate) fn agrees(force: bool, question: &str) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !terminal::stdin_is_one() {
-        return Err(
-            Failure::new("this asks before it removes, and stdin is no terminal")
-                .hint("add --force"),
-        );
+        return Err(Failure::new("this asks before it removes, and stdin is no terminal").hint("add --force"));
     }
-    eprint!("{question}\nGo on? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .explain(|| "cannot read the answer")?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    let answer = terminal::ask(&format!("{question}\nGo on? [y/N] ")).explain(|| "cannot read the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// The last line of a prune.

@@ -35,8 +35,8 @@ impl Verb for Version {
             None | Some("") => for_people(server.as_ref()),
             Some("json") => format!("{}\n", value(server.as_ref())),
             Some(text) => {
-                let template = Template::parse(&unescape(text))
-                    .explain(|| format!("cannot use the format {text:?}"))?;
+                let template =
+                    Template::parse(&unescape(text)).explain(|| format!("cannot use the format {text:?}"))?;
                 let shown = template.render(&value(server.as_ref()), Missing::IsNothing);
                 format!("{}\n", shown.explain(|| "cannot show the version")?)
             }
@@ -73,10 +73,7 @@ fn for_people(server: Option<&SystemVersion>) -> String {
     );
     let Some(server) = server else { return text };
     let field = |field: &Option<String>| field.clone().unwrap_or_default();
-    let platform = server
-        .platform
-        .as_ref()
-        .map(|platform| platform.name.clone());
+    let platform = server.platform.as_ref().map(|platform| platform.name.clone());
     text.push_str(&format!("\nServer: {}\n", platform.unwrap_or_default()).replace(": \n", ":\n"));
     for component in server.components.iter().flatten() {
         text.push_str(&format!(
@@ -96,11 +93,7 @@ fn for_people(server: Option<&SystemVersion>) -> String {
                 field(&server.os),
                 field(&server.arch)
             ));
-            text.push_str(&format!(
-                "  {:<17}{}\n",
-                "Kernel:",
-                field(&server.kernel_version)
-            ));
+            text.push_str(&format!("  {:<17}{}\n", "Kernel:", field(&server.kernel_version)));
         }
     }
     text

@@ -110,10 +110,7 @@ impl Run {
                 .map(|at| (Value::from(at), Value::from(at)))
                 .collect(),
             other => {
-                return Err(Error::Kind(format!(
-                    "range cannot go over a {}",
-                    kind_of(&other)
-                )));
+                return Err(Error::Kind(format!("range cannot go over a {}", kind_of(&other))));
             }
         };
         if items.is_empty() {
@@ -148,11 +145,7 @@ impl Run {
             None => {}
             Some(Target::Declare(name)) => self.variables.push((name.clone(), value.clone())),
             Some(Target::Assign(name)) => {
-                let slot = self
-                    .variables
-                    .iter_mut()
-                    .rev()
-                    .find(|(known, _)| known == name);
+                let slot = self.variables.iter_mut().rev().find(|(known, _)| known == name);
                 match slot {
                     Some((_, slot)) => *slot = value.clone(),
                     None => return Err(undefined(name)),
@@ -162,12 +155,7 @@ impl Run {
         Ok(value)
     }
 
-    fn call(
-        &mut self,
-        call: &[Operand],
-        piped: Option<Value>,
-        dot: &Value,
-    ) -> Result<Value, Error> {
+    fn call(&mut self, call: &[Operand], piped: Option<Value>, dot: &Value) -> Result<Value, Error> {
         let Some((first, rest)) = call.split_first() else {
             return Ok(Value::Null);
         };
@@ -206,9 +194,7 @@ impl Run {
             Operand::Fields(fields) => self.fields(dot, fields),
             Operand::Variable(name, fields) => {
                 let known = self.variables.iter().rev().find(|(known, _)| known == name);
-                let value = known
-                    .map(|(_, value)| value.clone())
-                    .ok_or_else(|| undefined(name))?;
+                let value = known.map(|(_, value)| value.clone()).ok_or_else(|| undefined(name))?;
                 self.fields(&value, fields)
             }
             Operand::Group(pipeline, fields) => {
@@ -225,8 +211,7 @@ impl Run {
                 Value::Object(fields) => match function::field(fields, name) {
                     Some(found) => found.clone(),
                     None if self.missing == Missing::IsAnError => {
-                        let known: Vec<String> =
-                            fields.keys().map(|key| format!(".{key}")).collect();
+                        let known: Vec<String> = fields.keys().map(|key| format!(".{key}")).collect();
                         return Err(Error::NoField {
                             field: name.clone(),
                             known: known.join(" "),

@@ -11,8 +11,8 @@ use super::print::{kind_of, text_of, truth};
 const WIDEST: usize = 4096;
 
 const NAMES: &[&str] = &[
-    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not",
-    "or", "pad", "print", "printf", "println", "slice", "split", "title", "truncate", "upper",
+    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not", "or", "pad", "print",
+    "printf", "println", "slice", "split", "title", "truncate", "upper",
 ];
 
 /// Whether there is a function of that name.
@@ -37,13 +37,9 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
         reason,
     };
     let argument = |at: usize| {
-        arguments.get(at).ok_or_else(|| {
-            fail(format!(
-                "wants {} arguments, got {}",
-                at + 1,
-                arguments.len()
-            ))
-        })
+        arguments
+            .get(at)
+            .ok_or_else(|| fail(format!("wants {} arguments, got {}", at + 1, arguments.len())))
     };
     let text = |at: usize| match argument(at)? {
         Value::String(text) => Ok(text.as_str()),
@@ -59,13 +55,7 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
         "join" => {
             let separator = text(1)?;
             match argument(0)? {
-                Value::Array(items) => Value::String(
-                    items
-                        .iter()
-                        .map(text_of)
-                        .collect::<Vec<_>>()
-                        .join(separator),
-                ),
+                Value::Array(items) => Value::String(items.iter().map(text_of).collect::<Vec<_>>().join(separator)),
                 Value::Null => Value::String(String::new()),
                 other => return Err(fail(format!("wants a list, got a {}", kind_of(other)))),
             }
@@ -154,16 +144,10 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 .and_then(|at| items.get(usize::try_from(at).ok()?))
                 .cloned()
                 .ok_or_else(|| format!("index out of range: {at}"))?,
-            (Value::Object(fields), Value::String(name)) => {
-                fields.get(name).cloned().unwrap_or(Value::Null)
-            }
+            (Value::Object(fields), Value::String(name)) => fields.get(name).cloned().unwrap_or(Value::Null),
             (Value::Null, _) => Value::Null,
             (value, key) => {
-                return Err(format!(
-                    "cannot index a {} with a {}",
-                    kind_of(value),
-                    kind_of(key)
-                ));
+                return Err(format!("cannot index a {} with a {}", kind_of(value), kind_of(key)));
             }
         };
     }

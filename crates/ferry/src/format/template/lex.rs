@@ -52,20 +52,12 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Error> {
         let (before, after) = match rest.split_once("{{") {
             Some(parts) => parts,
             None => {
-                push_text(
-                    &mut pieces,
-                    if trim_next { rest.trim_start() } else { rest },
-                );
+                push_text(&mut pieces, if trim_next { rest.trim_start() } else { rest });
                 return Ok(pieces);
             }
         };
-        let trims_before =
-            after.starts_with("- ") || after.starts_with("-\n") || after.starts_with("-\t");
-        let mut before = if trim_next {
-            before.trim_start()
-        } else {
-            before
-        };
+        let trims_before = after.starts_with("- ") || after.starts_with("-\n") || after.starts_with("-\t");
+        let mut before = if trim_next { before.trim_start() } else { before };
         if trims_before {
             before = before.trim_end();
         }
@@ -99,9 +91,7 @@ fn action(text: &str) -> Result<(Option<Vec<Token>>, &str, bool), Error> {
         }
         return match after.strip_prefix("}}") {
             Some(next) => Ok((None, next, false)),
-            None => Err(Error::Syntax(
-                "comment ends before closing delimiter".to_owned(),
-            )),
+            None => Err(Error::Syntax("comment ends before closing delimiter".to_owned())),
         };
     }
     let mut tokens = Vec::new();
@@ -174,21 +164,14 @@ fn word(text: &str) -> (&str, &str) {
 fn number(text: &str) -> Result<(Token, &str), Error> {
     let end = text
         .char_indices()
-        .find(|(at, c)| {
-            !(c.is_alphanumeric()
-                || *c == '.'
-                || *c == '_'
-                || (*at == 0 && (*c == '-' || *c == '+')))
-        })
+        .find(|(at, c)| !(c.is_alphanumeric() || *c == '.' || *c == '_' || (*at == 0 && (*c == '-' || *c == '+'))))
         .map_or(text.len(), |(at, _)| at);
     let (digits, next) = text.split_at(end);
     let bad = || Error::Syntax(format!("bad number syntax: {digits:?}"));
     let plain = digits.trim_start_matches('+').replace('_', "");
     let value = match plain.parse::<i64>() {
         Ok(whole) => whole.into(),
-        Err(_) => {
-            serde_json::Number::from_f64(plain.parse().map_err(|_| bad())?).ok_or_else(bad)?
-        }
+        Err(_) => serde_json::Number::from_f64(plain.parse().map_err(|_| bad())?).ok_or_else(bad)?,
     };
     Ok((Token::Number(value), next))
 }

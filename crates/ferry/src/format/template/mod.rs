@@ -89,14 +89,8 @@ mod tests {
         for (template, text) in [
             ("{{.Name}}", "web"),
             ("{{ .ID }}-{{.N}}", "abc-3"),
-            (
-                "{{.Deep.A.B}} {{.Nothing}} {{.Nil}}",
-                "c <no value> <no value>",
-            ),
-            (
-                "{{.List}} {{.Map}} {{.Ok}} {{.Size}}",
-                "[a b] map[k:v x:1] true 1.5",
-            ),
+            ("{{.Deep.A.B}} {{.Nothing}} {{.Nil}}", "c <no value> <no value>"),
+            ("{{.List}} {{.Map}} {{.Ok}} {{.Size}}", "[a b] map[k:v x:1] true 1.5"),
             ("{{json .Map}} {{json .Name}}", r#"{"k":"v","x":1} "web""#),
             ("{{.Name | upper | printf \"%s!\"}}", "WEB!"),
             (
@@ -111,10 +105,7 @@ mod tests {
                 "{{if .Ok}}y{{else}}n{{end}}{{if not .Ok}}y{{else if eq .N 3}}three{{end}}",
                 "ythree",
             ),
-            (
-                "{{with .Deep}}{{.A.B}}{{$.Name}}{{end}}{{with .Nil}}x{{end}}",
-                "cweb",
-            ),
+            ("{{with .Deep}}{{.A.B}}{{$.Name}}{{end}}{{with .Nil}}x{{end}}", "cweb"),
             ("{{$x := .Name}}{{$x}}{{$x = .ID}}{{$x}}", "webabc"),
             ("a {{- .Name -}} b{{/* no */}}", "awebb"),
             (
@@ -131,10 +122,7 @@ mod tests {
                 "[a b] Abc we  web  |",
             ),
             ("{{(index .Map \"x\")}}{{(.Deep).A.B}}", "1c"),
-            (
-                "{{`raw \"x\"`}}{{\"tab\\t\"}}{{true}}",
-                "raw \"x\"tab\ttrue",
-            ),
+            ("{{`raw \"x\"`}}{{\"tab\\t\"}}{{true}}", "raw \"x\"tab\ttrue"),
             ("{{slice .Name 1 2}} {{.Name | len}}", "e 3"),
         ] {
             assert_eq!(render(template).as_deref(), Ok(text), "{template}");

@@ -93,15 +93,11 @@ pub(super) fn heads(nodes: &[Node], head_of: &dyn Fn(&str) -> Option<String>) ->
 }
 
 fn first_field(pipeline: &Pipeline) -> Option<&str> {
-    pipeline
-        .calls
-        .iter()
-        .flatten()
-        .find_map(|operand| match operand {
-            Operand::Fields(fields) => fields.last().map(String::as_str),
-            Operand::Group(inner, _) => first_field(inner),
-            _ => None,
-        })
+    pipeline.calls.iter().flatten().find_map(|operand| match operand {
+        Operand::Fields(fields) => fields.last().map(String::as_str),
+        Operand::Group(inner, _) => first_field(inner),
+        _ => None,
+    })
 }
 
 type Pieces = Peekable<IntoIter<Piece>>;
@@ -166,12 +162,7 @@ fn block(pieces: &mut Pieces, depth: usize) -> Result<(Vec<Node>, End), Error> {
 
 type Arms = (Vec<(Pipeline, Vec<Node>)>, Vec<Node>);
 
-fn arms(
-    mut tokens: Tokens,
-    pieces: &mut Pieces,
-    keyword: &str,
-    depth: usize,
-) -> Result<Arms, Error> {
+fn arms(mut tokens: Tokens, pieces: &mut Pieces, keyword: &str, depth: usize) -> Result<Arms, Error> {
     let mut arms = Vec::new();
     loop {
         let condition = pipeline(&mut tokens, depth)?;

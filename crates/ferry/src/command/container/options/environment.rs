@@ -5,14 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Explain, Failure};
 
 /// Variables of the files, then of the flags, as the API takes them: `NAME=value`, or `NAME` to unset.
-pub(crate) fn read_environment(
-    files: &[PathBuf],
-    flags: &[String],
-) -> Result<Vec<String>, Failure> {
+pub(crate) fn read_environment(files: &[PathBuf], flags: &[String]) -> Result<Vec<String>, Failure> {
     let mut variables = Vec::new();
     for file in files {
-        let bytes = std::fs::read(file)
-            .explain(|| format!("cannot read the environment file {}", file.display()))?;
+        let bytes = std::fs::read(file).explain(|| format!("cannot read the environment file {}", file.display()))?;
         variables.extend(parse_file(file, &bytes, lookup)?);
     }
     for flag in flags {
@@ -40,9 +36,7 @@ fn lookup(name: &str) -> Option<String> {
 
 fn from_flag(flag: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
     if flag.is_empty() || flag.starts_with('=') {
-        return Err(Failure::new(format!(
-            "invalid environment variable: {flag:?}"
-        )));
+        return Err(Failure::new(format!("invalid environment variable: {flag:?}")));
     }
     if flag.contains('=') {
         return Ok(flag.to_owned());
@@ -54,11 +48,7 @@ fn from_flag(flag: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Stri
     })
 }
 
-fn parse_file(
-    path: &Path,
-    bytes: &[u8],
-    lookup: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<String>, Failure> {
+fn parse_file(path: &Path, bytes: &[u8], lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, Failure> {
     let invalid = |line: usize, why: &str| {
         Failure::new(format!(
             "invalid environment file {}: line {line}: {why}",
@@ -78,10 +68,7 @@ fn parse_file(
             return Err(invalid(at + 1, "no variable name before ="));
         }
         if name.contains(char::is_whitespace) {
-            return Err(invalid(
-                at + 1,
-                &format!("the variable {name:?} contains a blank"),
-            ));
+            return Err(invalid(at + 1, &format!("the variable {name:?} contains a blank")));
         }
         if line.contains('=') {
             variables.push(line.to_owned());
@@ -103,14 +90,10 @@ mod tests {
     #[test]
     fn files_are_read_as_docker_reads_them() {
         let read = |text: &[u8]| parse_file(Path::new("f"), text, here);
-        let variables =
-            read(b"\xef\xbb\xbf# note\n\nA=1\r\n  B=x y # z\nHERE\nGONE\nC=\n").expect("a file");
+        let variables = read(b"\xef\xbb\xbf# note\n\nA=1\r\n  B=x y # z\nHERE\nGONE\nC=\n").expect("a file");
         assert_eq!(variables, ["A=1", "B=x y # z", "HERE=set", "C="]);
         for (text, part) in [
-            (
-                &b"A B=1"[..],
-                "line 1: the variable \"A B\" contains a blank",
-            ),
+            (&b"A B=1"[..], "line 1: the variable \"A B\" contains a blank"),
             (b"X=1\n=2", "line 2: no variable name"),
             (b"\xff", "not UTF-8"),
         ] {

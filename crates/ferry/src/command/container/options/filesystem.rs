@@ -36,11 +36,7 @@ pub(crate) struct FileSystem {
 }
 
 impl FileSystem {
-    pub(super) fn apply(
-        self,
-        body: &mut ContainerCreateBody,
-        host: &mut HostConfig,
-    ) -> Result<(), Failure> {
+    pub(super) fn apply(self, body: &mut ContainerCreateBody, host: &mut HostConfig) -> Result<(), Failure> {
         let mut binds = Vec::new();
         let mut anonymous = Vec::new();
         for volume in &self.volume {
@@ -73,8 +69,7 @@ impl FileSystem {
             );
         }
         if let Some(size) = self.shm_size {
-            let bytes =
-                crate::format::size::parse_binary(&size).explain(|| "cannot use --shm-size")?;
+            let bytes = crate::format::size::parse_binary(&size).explain(|| "cannot use --shm-size")?;
             host.shm_size = Some(bytes);
         }
         Ok(())
@@ -92,9 +87,8 @@ enum Volume {
 
 fn read_volume(text: &str) -> Result<Volume, Failure> {
     let invalid = |why: &str| {
-        Failure::new(format!("invalid volume {text:?}: {why}")).hint(
-            "write SOURCE:PATH or SOURCE:PATH:ro, the source an absolute path or a volume's name",
-        )
+        Failure::new(format!("invalid volume {text:?}: {why}"))
+            .hint("write SOURCE:PATH or SOURCE:PATH:ro, the source an absolute path or a volume's name")
     };
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {

@@ -35,9 +35,7 @@ pub(crate) struct Health {
 impl Health {
     pub(super) fn apply(self, body: &mut ContainerCreateBody) -> Result<(), Failure> {
         let config = HealthConfig {
-            test: self
-                .health_cmd
-                .map(|command| vec!["CMD-SHELL".to_owned(), command]),
+            test: self.health_cmd.map(|command| vec!["CMD-SHELL".to_owned(), command]),
             interval: nanoseconds(self.health_interval, "--health-interval")?,
             timeout: nanoseconds(self.health_timeout, "--health-timeout")?,
             retries: self.health_retries,
@@ -47,9 +45,7 @@ impl Health {
         let asked = config != HealthConfig::default();
         if self.no_healthcheck {
             if asked {
-                return Err(Failure::new(
-                    "--no-healthcheck and --health-* cannot be given together",
-                ));
+                return Err(Failure::new("--no-healthcheck and --health-* cannot be given together"));
             }
             body.healthcheck = Some(HealthConfig {
                 test: Some(vec!["NONE".to_owned()]),
@@ -67,7 +63,5 @@ fn nanoseconds(text: Option<String>, flag: &str) -> Result<Option<i64>, Failure>
     when::duration(&text)
         .and_then(|duration| i64::try_from(duration.as_nanos()).ok())
         .map(Some)
-        .ok_or_else(|| {
-            Failure::new(format!("invalid duration {text:?} for {flag}")).hint("write 30s or 1m30s")
-        })
+        .ok_or_else(|| Failure::new(format!("invalid duration {text:?} for {flag}")).hint("write 30s or 1m30s"))
 }

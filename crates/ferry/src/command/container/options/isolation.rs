@@ -102,10 +102,9 @@ fn read_security(option: String) -> Result<String, Failure> {
     if key != "seccomp" || matches!(value, "unconfined" | "builtin") {
         return Ok(option);
     }
-    let text = std::fs::read_to_string(value)
-        .explain(|| format!("cannot read the seccomp profile {value}"))?;
-    let profile: serde_json::Value = serde_json::from_str(&text)
-        .explain(|| format!("the seccomp profile {value} is not JSON"))?;
+    let text = std::fs::read_to_string(value).explain(|| format!("cannot read the seccomp profile {value}"))?;
+    let profile: serde_json::Value =
+        serde_json::from_str(&text).explain(|| format!("the seccomp profile {value} is not JSON"))?;
     Ok(format!("seccomp={profile}"))
 }
 

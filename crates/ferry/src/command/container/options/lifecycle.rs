@@ -28,12 +28,7 @@ pub(crate) struct Lifecycle {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// CPU to run on: linux/arm64; the best that can run here if not given
-    #[arg(
-        long,
-        value_name = "PLATFORM",
-        env = "DOCKER_DEFAULT_PLATFORM",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "PLATFORM", env = "DOCKER_DEFAULT_PLATFORM", hide_env = true)]
     platform: Option<String>,
     /// When to pull the image
     #[arg(long, value_name = "POLICY", default_value = "missing")]
@@ -71,11 +66,10 @@ impl Lifecycle {
         if let Some(file) = &self.cidfile
             && file.exists()
         {
-            return Err(Failure::new(format!(
-                "the container ID file {} exists already",
-                file.display()
-            ))
-            .hint("remove it, if no container of yours goes by it, or choose another"));
+            return Err(
+                Failure::new(format!("the container ID file {} exists already", file.display()))
+                    .hint("remove it, if no container of yours goes by it, or choose another"),
+            );
         }
         host.auto_remove = Some(self.rm);
         host.restart_policy = restart;

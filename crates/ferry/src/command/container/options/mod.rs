@@ -79,11 +79,7 @@ pub(crate) struct Streams {
 
 impl ContainerOptions {
     /// Translates the flags. `streams` are those to attach; `proxies` go below what the user set.
-    pub(crate) fn translate(
-        self,
-        streams: Streams,
-        proxies: Vec<(String, String)>,
-    ) -> Result<Wanted, Failure> {
+    pub(crate) fn translate(self, streams: Streams, proxies: Vec<(String, String)>) -> Result<Wanted, Failure> {
         let mut words = self.words.into_iter();
         // clap demands one.
         let image = words.next().unwrap_or_default();
@@ -114,11 +110,7 @@ impl ContainerOptions {
         self.health.apply(&mut body)?;
         let wanted = self.lifecycle.apply(&mut host)?;
         body.host_config = Some(host);
-        Ok(Wanted {
-            body,
-            image,
-            ..wanted
-        })
+        Ok(Wanted { body, image, ..wanted })
     }
 }
 

@@ -1,8 +1,8 @@
 //! `--mount type=bind,source=/a,target=/b,readonly`: Docker's long form of mounts.
 
 use bollard_stubs::models::{
-    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountImageOptions, MountTmpfsOptions,
-    MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig,
+    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountImageOptions, MountTmpfsOptions, MountType,
+    MountVolumeOptions, MountVolumeOptionsDriverConfig,
 };
 
 use crate::failure::Failure;
@@ -29,24 +29,17 @@ pub(super) fn read(text: &str) -> Result<Mount, Failure> {
         let needed = || value.ok_or_else(|| invalid(format!("{key} needs a value")));
         let switch = || match value {
             None => Ok(true),
-            Some(value) => {
-                crate::cli::go_bool(value).map_err(|why| invalid(format!("{key}: {why}")))
-            }
+            Some(value) => crate::cli::go_bool(value).map_err(|why| invalid(format!("{key}: {why}"))),
         };
         match key.as_str() {
-            "type" => {
-                mount.typ = Some(
-                    kind(needed()?).ok_or_else(|| invalid(format!("unknown type {field:?}")))?,
-                )
-            }
+            "type" => mount.typ = Some(kind(needed()?).ok_or_else(|| invalid(format!("unknown type {field:?}")))?),
             "source" | "src" => mount.source = Some(needed()?.to_owned()),
             "target" | "dst" | "destination" => mount.target = Some(needed()?.to_owned()),
             "readonly" | "ro" => mount.read_only = Some(switch()?),
             "consistency" => mount.consistency = Some(needed()?.to_owned()),
             "bind-propagation" => {
                 let value = needed()?;
-                let parsed = propagation(value)
-                    .ok_or_else(|| invalid(format!("unknown propagation {value:?}")))?;
+                let parsed = propagation(value).ok_or_else(|| invalid(format!("unknown propagation {value:?}")))?;
                 bind.propagation = Some(parsed);
             }
             "bind-nonrecursive" => bind.non_recursive = Some(switch()?),
@@ -71,14 +64,12 @@ pub(super) fn read(text: &str) -> Result<Mount, Failure> {
             }
             "image-subpath" => image.subpath = Some(needed()?.to_owned()),
             "tmpfs-size" => {
-                let bytes =
-                    size::parse_binary(needed()?).map_err(|error| invalid(error.to_string()))?;
+                let bytes = size::parse_binary(needed()?).map_err(|error| invalid(error.to_string()))?;
                 tmpfs.size_bytes = Some(bytes);
             }
             "tmpfs-mode" => {
                 let value = needed()?;
-                let mode = i64::from_str_radix(value, 8)
-                    .map_err(|_| invalid(format!("{value:?} is no octal mode")))?;
+                let mode = i64::from_str_radix(value, 8).map_err(|_| invalid(format!("{value:?} is no octal mode")))?;
                 tmpfs.mode = Some(mode);
             }
             _ => return Err(invalid(format!("unknown field {key:?}"))),

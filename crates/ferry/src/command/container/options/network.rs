@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use bollard_stubs::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkingConfig,
-    PortBinding,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkingConfig, PortBinding,
 };
 use clap::Args;
 
@@ -65,26 +64,17 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(super) fn apply(
-        self,
-        body: &mut ContainerCreateBody,
-        host: &mut HostConfig,
-    ) -> Result<(), Failure> {
+    pub(super) fn apply(self, body: &mut ContainerCreateBody, host: &mut HostConfig) -> Result<(), Failure> {
         let endpoint = self.endpoint();
         let mut networks = self.network.into_iter();
         let first = networks.next();
         let mut endpoints = HashMap::new();
         if let Some(settings) = endpoint {
-            endpoints.insert(
-                first.clone().unwrap_or_else(|| "default".to_owned()),
-                settings,
-            );
+            endpoints.insert(first.clone().unwrap_or_else(|| "default".to_owned()), settings);
         }
         for network in networks {
             if Some(&network) == first.as_ref() || endpoints.contains_key(&network) {
-                return Err(Failure::new(format!(
-                    "the network {network:?} is given twice"
-                )));
+                return Err(Failure::new(format!("the network {network:?} is given twice")));
             }
             endpoints.insert(network, EndpointSettings::default());
         }
@@ -102,10 +92,7 @@ impl Network {
         for text in &self.publish {
             for published in port::read(text)? {
                 exposed.push(published.container.clone());
-                let list = bindings
-                    .entry(published.container)
-                    .or_default()
-                    .get_or_insert_default();
+                let list = bindings.entry(published.container).or_default().get_or_insert_default();
                 list.push(PortBinding {
                     host_ip: Some(published.host_ip),
                     host_port: Some(published.host_port),
@@ -161,9 +148,7 @@ fn read_host(text: &str) -> Result<String, Failure> {
                 .unwrap_or(address);
             Ok(format!("{name}:{address}"))
         }
-        _ => Err(Failure::new(format!(
-            "invalid host {text:?}: expected NAME:ADDRESS"
-        ))),
+        _ => Err(Failure::new(format!("invalid host {text:?}: expected NAME:ADDRESS"))),
     }
 }
 

@@ -38,14 +38,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Published>, Failure> {
     if !host_ip.is_empty() && host_ip.parse::<std::net::IpAddr>().is_err() {
         return Err(invalid("the address is none"));
     }
-    let inside = range(container)
-        .ok_or_else(|| invalid("the container's port is no number from 1 to 65535"))?;
+    let inside = range(container).ok_or_else(|| invalid("the container's port is no number from 1 to 65535"))?;
     let outside = match host_port {
         "" => None,
-        host_port => Some(
-            range(host_port)
-                .ok_or_else(|| invalid("the host's port is no number from 0 to 65535"))?,
-        ),
+        host_port => Some(range(host_port).ok_or_else(|| invalid("the host's port is no number from 0 to 65535"))?),
     };
     if inside.0 == 0 {
         return Err(invalid("the container's port is 0"));

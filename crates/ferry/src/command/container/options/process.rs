@@ -47,11 +47,7 @@ pub(crate) struct ProcessOptions {
 }
 
 impl ProcessOptions {
-    pub(super) fn apply(
-        self,
-        body: &mut ContainerCreateBody,
-        proxies: Vec<(String, String)>,
-    ) -> Result<(), Failure> {
+    pub(super) fn apply(self, body: &mut ContainerCreateBody, proxies: Vec<(String, String)>) -> Result<(), Failure> {
         let mut variables = environment::read_environment(&self.env_file, &self.env)?;
         environment::set_variables(&mut variables, proxies);
         let mut labels = environment::read_environment(&self.label_file, &[])?;

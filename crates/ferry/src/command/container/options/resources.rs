@@ -78,8 +78,7 @@ impl Resources {
         host.nano_cpus = match &self.cpus {
             None => None,
             Some(text) => Some(nano_cpus(text).ok_or_else(|| {
-                Failure::new(format!("invalid number of CPUs: {text:?}"))
-                    .hint("write a number such as 1.5")
+                Failure::new(format!("invalid number of CPUs: {text:?}")).hint("write a number such as 1.5")
             })?),
         };
         host.cpu_shares = self.cpu_shares;
@@ -116,9 +115,7 @@ fn nano_cpus(text: &str) -> Option<i64> {
 }
 
 fn read_ulimit(text: &str) -> Result<ResourcesUlimits, Failure> {
-    let invalid = || {
-        Failure::new(format!("invalid ulimit {text:?}")).hint("write NAME=SOFT or NAME=SOFT:HARD")
-    };
+    let invalid = || Failure::new(format!("invalid ulimit {text:?}")).hint("write NAME=SOFT or NAME=SOFT:HARD");
     let (name, limits) = text.split_once('=').ok_or_else(invalid)?;
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     let (soft, hard): (i64, i64) = (
