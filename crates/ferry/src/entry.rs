@@ -41,6 +41,7 @@ pub(crate) fn serve(options: DaemonOptions) -> Result<ExitStatus, Failure> {
         socket: socket(&options)?,
         engine: EngineOptions {
             instance: Instance::new(options.data_root, options.exec_root),
+            registry: ferry_registry::Config::default(),
             emulator_dirs: std::env::split_paths(&emulators).filter(|dir| dir.is_absolute()).collect(),
         },
     };
