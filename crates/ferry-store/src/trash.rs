@@ -12,8 +12,7 @@ use crate::Error;
 /// Deletes everything in `folder`; what resists is logged and stays.
 pub(crate) fn empty(folder: &Path) -> Result<(), Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let folder_fd =
-        rustix::fs::open(folder, flags, Mode::empty()).map_err(Error::file("open", folder))?;
+    let folder_fd = rustix::fs::open(folder, flags, Mode::empty()).map_err(Error::file("open", folder))?;
     let entries = Dir::read_from(&folder_fd).map_err(Error::file("list", folder))?;
     for entry in entries {
         let entry = entry.map_err(Error::file("list", folder))?;

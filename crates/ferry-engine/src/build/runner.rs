@@ -238,11 +238,6 @@ fn step_mount(mount: &StepMount) -> Result<Mount, container::Error> {
                 .set_options(Some(options));
             Ok(tmpfs)
         }
-        MountSource::Layers { .. } => Err(container::Error::InvalidOption {
-            option: "RUN --mount",
-            value: mount.target.clone(),
-            reason: "mounting files of an image or a stage is not supported yet".to_owned(),
-        }),
     }
 }
 

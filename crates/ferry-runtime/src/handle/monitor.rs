@@ -140,8 +140,7 @@ impl Monitor {
     /// stops the process' output once 64 KiB wait for it; one that vanishes is dropped.
     /// Source: Docker Engine API ContainerAttach.
     pub fn attach(&self, options: AttachOptions) -> Result<UnixStream, Error> {
-        self.descriptor(&Call::Attach(options))
-            .map(UnixStream::from)
+        self.descriptor(&Call::Attach(options)).map(UnixStream::from)
     }
 
     /// A stream that yields one [`crate::Exit`] as JSON when the process has ended, and then ends.
@@ -163,15 +162,9 @@ impl Monitor {
     }
 
     fn call(&self, call: &Call) -> Result<(Answer, Option<OwnedFd>), Error> {
-        let body = serde_json::to_vec(&protocol::RequestRef {
-            version: VERSION,
-            call,
-        })
-        .map_err(|source| Error::Protocol { source })?;
-        let connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let body = serde_json::to_vec(&protocol::RequestRef { version: VERSION, call })
+            .map_err(|source| Error::Protocol { source })?;
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         protocol::send(connection.as_fd(), &body, &[]).map_err(|source| lost("send", source))?;
         let (answer, descriptors) = expect_answer(&connection)?;
         Ok((answer, descriptors.into_iter().next()))
@@ -183,8 +176,7 @@ pub(super) fn expect_answer(connection: &OwnedFd) -> Result<(Answer, Vec<OwnedFd
     let frame = protocol::receive(connection.as_fd())
         .map_err(|source| lost("receive", source))?
         .ok_or(Error::MonitorDied)?;
-    let answer =
-        serde_json::from_slice(&frame.body).map_err(|source| Error::Protocol { source })?;
+    let answer = serde_json::from_slice(&frame.body).map_err(|source| Error::Protocol { source })?;
     match answer {
         Answer::Refused(refusal) => Err(refused(refusal)),
         answer => Ok((answer, frame.descriptors)),

@@ -45,13 +45,10 @@ impl Keeper {
                 max_size_bytes,
                 max_files,
             } => {
-                let file =
-                    RotatingFile::open(path, *max_size_bytes, *max_files).map_err(|errno| {
-                        Fault::Log {
-                            path: path.clone(),
-                            errno: errno.into(),
-                        }
-                    })?;
+                let file = RotatingFile::open(path, *max_size_bytes, *max_files).map_err(|errno| Fault::Log {
+                    path: path.clone(),
+                    errno: errno.into(),
+                })?;
                 Ok(Keeper::JsonFile(Box::new(JsonFile {
                     file,
                     stdout: LineEncoder::new(Stream::Stdout),

@@ -15,12 +15,13 @@ use rustix::{
 use time::OffsetDateTime;
 
 use super::{
-    answer,
-    birth::Belongings,
+    answer, arrival,
+    belongings::Belongings,
     client::{Client, Received},
     ending::Record,
     input::Input,
     output::{CHUNK_BYTES, Got, Output},
+    streams::Ends,
 };
 use crate::{
     Exit, StartError, Warning, emulation,
@@ -35,6 +36,18 @@ pub(super) struct Ward {
     /// The way to it until it executes its program.
     pub(super) channel: Option<OwnedFd>,
     pub(super) warnings: Vec<Warning>,
+}
+
+/// A process that waits to be started, and everything for its watching.
+#[derive(Debug)]
+pub(super) struct Newborn {
+    pub(super) ward: Ward,
+    pub(super) ends: Ends,
+    pub(super) keeper: Keeper,
+    pub(super) record: Record,
+    pub(super) belongings: Belongings,
+    /// Held for as long as the container lives, for the emulators are gone with the last holder.
+    pub(super) emulation: Option<emulation::Namespace>,
 }
 
 /// How far the process is.
@@ -113,29 +126,19 @@ const REST_AFTER: Duration = Duration::from_millis(500);
 const CONTROLS_MAX: usize = 256;
 
 impl Supervisor {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        ward: Ward,
-        outputs: Vec<Output>,
-        input: Input,
-        terminal: Option<OwnedFd>,
-        keeper: Keeper,
-        record: Record,
-        belongings: Belongings,
-        emulation: Option<emulation::Namespace>,
-    ) -> Supervisor {
+    pub(super) fn new(newborn: Newborn) -> Supervisor {
         Supervisor {
-            ward,
+            ward: newborn.ward,
             stage: Stage::Created,
-            terminal,
+            terminal: newborn.ends.terminal,
             clients: Vec::new(),
             watchers: Vec::new(),
-            record,
-            outputs,
-            input,
-            keeper,
-            belongings: Some(belongings),
-            emulation,
+            record: newborn.record,
+            outputs: newborn.ends.outputs,
+            input: newborn.ends.input,
+            keeper: newborn.keeper,
+            belongings: Some(newborn.belongings),
+            emulation: newborn.emulation,
             controls: Vec::new(),
             next_control: CREATOR,
             buffer: Vec::new(),
@@ -182,9 +185,7 @@ impl Supervisor {
 
     fn timeout(&self, rested: bool) -> Option<Duration> {
         match self.stage {
-            Stage::Draining { idle_since, .. } => {
-                Some(DRAIN_PATIENCE.saturating_sub(idle_since.elapsed()))
-            }
+            Stage::Draining { idle_since, .. } => Some(DRAIN_PATIENCE.saturating_sub(idle_since.elapsed())),
             _ if rested => None,
             _ => Some(REST_AFTER),
         }
@@ -289,9 +290,7 @@ impl Supervisor {
 
     /// Makes the process, and what was made for it, as if they had never been.
     fn undo(&mut self) {
-        let _ = ferry_sys::signals::send(self.ward.child.pidfd.as_fd(), 9);
-        let pidfd = WaitId::PidFd(self.ward.child.pidfd.as_fd());
-        let _ = waitid(pidfd, WaitIdOptions::EXITED);
+        arrival::end(&self.ward.child);
         self.belongings = None;
         self.stage = Stage::Undone;
     }
@@ -467,8 +466,7 @@ impl Supervisor {
         }
         self.controls.clear();
         self.watchers.clear();
-        self.clients
-            .retain(|client| client.is_behind() && !client.is_gone());
+        self.clients.retain(|client| client.is_behind() && !client.is_gone());
         self.emulation = None;
         self.belongings = None;
         let until = Instant::now() + FAREWELL;
@@ -483,8 +481,7 @@ impl Supervisor {
             for client in &mut self.clients {
                 client.flush();
             }
-            self.clients
-                .retain(|client| client.is_behind() && !client.is_gone());
+            self.clients.retain(|client| client.is_behind() && !client.is_gone());
         }
         exit_now(0)
     }

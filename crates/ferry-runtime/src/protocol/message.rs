@@ -1,13 +1,10 @@
 //! What is said: requests of the engine, answers of monitors, events of first processes.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    AttachOptions, Exec, Fault, Launch, Signal, StartError, State, Warning, WindowSize, cgroup,
-    emulation::{Emulators, Entry, Support},
+    AttachOptions, Exec, Fault, Launch, Signal, StartError, State, Warning, WindowSize, cgroup, emulation::Interpreter,
 };
 
 /// The version that this release speaks.
@@ -31,9 +28,11 @@ pub(crate) struct RequestRef<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Call {
-    /// The first request to a fresh monitor. Descriptors: for an emulated container the user
-    /// namespace and the binfmt_misc mount.
-    Launch(Box<Launch>),
+    /// The first request to a fresh monitor.
+    Launch {
+        launch: Box<Launch>,
+        emulation: Option<EmulationPlace>,
+    },
     /// The first request to a fresh monitor of an exec. Descriptor: the container's process.
     Exec {
         exec: Box<Exec>,
@@ -42,7 +41,7 @@ pub(crate) enum Call {
     /// The first request to a fresh process that becomes no monitor: make the namespace for
     /// emulators. Answered with [`Answer::Done`] and its two descriptors.
     PrepareEmulation {
-        emulators: Vec<EmulatorChoice>,
+        interpreters: Vec<Interpreter>,
     },
     State,
     /// Answered with a descriptor.
@@ -68,25 +67,14 @@ pub(crate) struct Container {
     pub(crate) user_namespace: bool,
 }
 
-/// One emulator to register.
+/// Which namespace for emulators a container lives in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EmulatorChoice {
-    pub(crate) architecture: String,
-    pub(crate) path: PathBuf,
-}
-
-impl EmulatorChoice {
-    /// The emulator of each CPU that needs one and has one.
-    pub(crate) fn all(emulators: &Emulators) -> Vec<EmulatorChoice> {
-        let choice = |entry: &Entry| match &entry.support {
-            Support::Emulated(emulator) => Some(EmulatorChoice {
-                architecture: entry.cpu.architecture.to_owned(),
-                path: emulator.path.clone(),
-            }),
-            _ => None,
-        };
-        emulators.iter().filter_map(choice).collect()
-    }
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EmulationPlace {
+    /// The engine's, which comes as descriptors: user namespace and binfmt_misc mount.
+    Shared,
+    /// One of its own, for it could do harm to the engine's.
+    Own(Vec<Interpreter>),
 }
 
 /// From a monitor to the engine.

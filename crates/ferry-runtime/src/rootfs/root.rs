@@ -10,8 +10,8 @@ use rustix::{
     fs::CWD,
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create,
-        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, open_tree,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+        fsconfig_set_string, fsmount, fsopen, open_tree,
     },
 };
 
@@ -64,8 +64,7 @@ pub(super) fn forbid_writes(root: std::os::fd::BorrowedFd<'_>) -> Result<(), Fau
 /// Mounts without attaching: nothing shows on the host, and it is gone with its last user.
 /// Source: Linux Documentation/filesystems/overlayfs.rst.
 fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd, Fault> {
-    let context =
-        fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Fault::root("fsopen overlay"))?;
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Fault::root("fsopen overlay"))?;
     let set = |key: &str, value: &Path| {
         fsconfig_set_string(context.as_fd(), key, value)
             .map_err(Fault::root(format!("overlay {key} {}", value.display())))
@@ -89,12 +88,8 @@ fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd, Fault> {
         fsconfig_set_flag(context.as_fd(), "volatile").map_err(Fault::root("overlay volatile"))?;
     }
     fsconfig_create(context.as_fd()).map_err(|errno| overlay_fault(overlay, errno))?;
-    fsmount(
-        context.as_fd(),
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::empty(),
-    )
-    .map_err(Fault::root("fsmount overlay"))
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+        .map_err(Fault::root("fsmount overlay"))
 }
 
 fn overlay_fault(overlay: &Overlay, errno: Errno) -> Fault {
@@ -105,11 +100,8 @@ fn overlay_fault(overlay: &Overlay, errno: Errno) -> Fault {
 }
 
 fn clone_folder(path: &Path) -> Result<OwnedFd, Fault> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
-    let tree =
-        open_tree(CWD, path, flags).map_err(Fault::root(format!("folder {}", path.display())))?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, path, flags).map_err(Fault::root(format!("folder {}", path.display())))?;
     let private = Attributes {
         propagation: Some(Propagation::Private),
         ..Attributes::default()

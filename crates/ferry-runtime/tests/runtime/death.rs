@@ -15,10 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
         "a_container_outlives_engine_and_zygote",
         a_container_outlives_engine_and_zygote,
     ),
-    (
-        "a_killed_zygote_is_spawned_again",
-        a_killed_zygote_is_spawned_again,
-    ),
+    ("a_killed_zygote_is_spawned_again", a_killed_zygote_is_spawned_again),
     (
         "a_killed_monitor_takes_its_container_along",
         a_killed_monitor_takes_its_container_along,
@@ -48,10 +45,7 @@ fn a_container_outlives_engine_and_zygote(fixture: &Fixture) {
     std::io::Write::write_all(&mut client, b"still here\n").unwrap();
     assert_eq!(wait(watch).code, 4);
     assert_eq!(plan.logged(), "still here\n");
-    assert_eq!(
-        Exit::read(&plan.launch.exit_record).unwrap().unwrap().code,
-        4
-    );
+    assert_eq!(Exit::read(&plan.launch.exit_record).unwrap().unwrap().code, 4);
 }
 
 fn a_killed_zygote_is_spawned_again(fixture: &Fixture) {
@@ -84,10 +78,7 @@ fn a_killed_monitor_takes_its_container_along(fixture: &Fixture) {
     ));
 
     // It ends with its monitor; a descriptor of a dead process is readable.
-    let mut set = [rustix::event::PollFd::new(
-        &process,
-        rustix::event::PollFlags::IN,
-    )];
+    let mut set = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
     rustix::event::poll(&mut set, None).unwrap();
 
     let remains = Remains::find(&plan.launch.state_dir).unwrap().unwrap();
@@ -99,9 +90,6 @@ fn a_killed_monitor_takes_its_container_along(fixture: &Fixture) {
 
 fn parent_of(process: i32) -> i32 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
     line.trim().parse().unwrap()
 }

@@ -7,23 +7,13 @@ use ferry_runtime::{Error, StartError};
 use super::{Test, fixture::Fixture};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "programs_that_cannot_be_executed",
-        programs_that_cannot_be_executed,
-    ),
-    (
-        "a_launch_that_fails_leaves_nothing",
-        a_launch_that_fails_leaves_nothing,
-    ),
+    ("programs_that_cannot_be_executed", programs_that_cannot_be_executed),
+    ("a_launch_that_fails_leaves_nothing", a_launch_that_fails_leaves_nothing),
 ];
 
 fn programs_that_cannot_be_executed(fixture: &Fixture) {
     let cases: &[(&str, u8, &str)] = &[
-        (
-            "ghost",
-            127,
-            r#"exec: "ghost": executable file not found in $PATH"#,
-        ),
+        ("ghost", 127, r#"exec: "ghost": executable file not found in $PATH"#),
         (
             "/ghost",
             127,
@@ -32,11 +22,7 @@ fn programs_that_cannot_be_executed(fixture: &Fixture) {
         ("/tmp", 126, r#"exec: "/tmp": is a directory"#),
         ("/data", 126, r#"exec: "/data": permission denied"#),
         ("/text", 126, r#"exec: "/text": exec format error"#),
-        (
-            "/orphan",
-            127,
-            r#"exec: "/orphan": no such file or directory"#,
-        ),
+        ("/orphan", 127, r#"exec: "/orphan": no such file or directory"#),
         (
             "/foreign",
             126,
@@ -75,9 +61,7 @@ fn programs_that_cannot_be_executed(fixture: &Fixture) {
 }
 
 fn a_launch_that_fails_leaves_nothing(fixture: &Fixture) {
-    let no_user = fixture
-        .plan(&["true"])
-        .with(|launch| launch.user = "ghost".to_owned());
+    let no_user = fixture.plan(&["true"]).with(|launch| launch.user = "ghost".to_owned());
     let no_root = fixture.plan(&["true"]).with(|launch| {
         launch.root = ferry_runtime::Root::Directory {
             path: "/no/such".into(),
@@ -91,11 +75,7 @@ fn a_launch_that_fails_leaves_nothing(fixture: &Fixture) {
     for plan in [no_user, no_root, no_args] {
         let error = plan.launch(fixture).unwrap_err();
         assert!(matches!(error, Error::Launch(_)), "{error:?}");
-        assert_eq!(
-            fs::read_dir(&plan.launch.state_dir).unwrap().count(),
-            0,
-            "{error}"
-        );
+        assert_eq!(fs::read_dir(&plan.launch.state_dir).unwrap().count(), 0, "{error}");
         fixture.assert_nothing_left();
     }
     let monitor = cwd_is_a_file.launch(fixture).unwrap();
