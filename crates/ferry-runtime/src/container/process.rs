@@ -4,7 +4,7 @@
 use std::{
     ffi::CString,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use oci_spec::runtime::Process;
@@ -183,7 +183,7 @@ impl ReadyProcess {
     fn enter_cwd(&self) -> Result<(), Fault> {
         fchdir(&self.cwd).map_err(|errno| self.plan.cwd_fault(errno.into()))?;
         let path = getcwd(Vec::new()).map_err(|errno| self.plan.cwd_fault(errno.into()))?;
-        if Path::new(std::str::from_utf8(path.as_bytes()).unwrap_or("/")).is_absolute() {
+        if path.as_bytes().starts_with(b"/") {
             Ok(())
         } else {
             Err(self.plan.cwd_fault(rustix::io::Errno::NOENT.into()))

@@ -81,6 +81,14 @@ impl Keeper {
         json.write(stream);
     }
 
+    /// Why something could not be kept, the first time.
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        match self {
+            Keeper::None => None,
+            Keeper::JsonFile(json) => json.failed,
+        }
+    }
+
     /// Gives back memory that only a busy stream needs.
     pub(crate) fn rest(&mut self) {
         if let Keeper::JsonFile(json) = self {

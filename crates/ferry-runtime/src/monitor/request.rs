@@ -54,14 +54,13 @@ impl Supervisor {
         let phase = match &self.stage {
             Stage::Created | Stage::Starting { .. } | Stage::Undone => Phase::Created,
             Stage::Running { since } => Phase::Running { started_at: *since },
-            Stage::Draining { status, started_at, .. } => {
-                Phase::Exited(self.record.describe(status.as_ref(), *started_at))
-            }
+            Stage::Draining { exit, .. } => Phase::Exited(exit.clone()),
             Stage::Ended(exit) => Phase::Exited(exit.clone()),
         };
         State {
             pid: self.ward.child.pid,
             phase,
+            log_failed: self.keeper.failure(),
         }
     }
 

@@ -10,7 +10,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::{SocketFlags, accept_with},
-    process::{WaitId, WaitIdOptions, WaitIdStatus, waitid},
+    process::{WaitId, WaitIdOptions, waitid},
 };
 use time::OffsetDateTime;
 
@@ -64,8 +64,7 @@ pub(super) enum Stage {
     },
     /// It ended; what it wrote is still being read.
     Draining {
-        status: Option<WaitIdStatus>,
-        started_at: Option<OffsetDateTime>,
+        exit: Exit,
         since: Instant,
         idle_since: Instant,
     },
@@ -93,7 +92,7 @@ pub(super) struct Supervisor {
     pub(super) record: Record,
     outputs: Vec<Output>,
     pub(super) input: Input,
-    keeper: Keeper,
+    pub(super) keeper: Keeper,
     belongings: Option<Belongings>,
     emulation: Option<emulation::Namespace>,
     controls: Vec<Control>,
@@ -315,8 +314,7 @@ impl Supervisor {
             let _ = cgroup.kill_all();
         }
         self.stage = Stage::Draining {
-            status,
-            started_at,
+            exit: self.record.describe(status.as_ref(), started_at),
             since: Instant::now(),
             idle_since: Instant::now(),
         };
@@ -431,8 +429,7 @@ impl Supervisor {
     /// Ends the draining when all output is through, or has paused for too long.
     fn advance(&mut self) {
         let Stage::Draining {
-            status,
-            started_at,
+            exit,
             since,
             idle_since,
         } = &self.stage
@@ -443,10 +440,10 @@ impl Supervisor {
         if !self.outputs.is_empty() && !is_enough {
             return;
         }
+        let exit = exit.clone();
         for output in std::mem::take(&mut self.outputs) {
             self.keeper.end(output.stream, OffsetDateTime::now_utc());
         }
-        let exit = self.record.describe(status.as_ref(), *started_at);
         // If the disk does not take it, watchers still hear it.
         let _ = self.record.write(&exit);
         self.stage = Stage::Ended(exit);

@@ -9,6 +9,10 @@ use super::{Test, fixture::Fixture};
 pub(crate) const TESTS: &[Test] = &[
     ("programs_that_cannot_be_executed", programs_that_cannot_be_executed),
     ("a_launch_that_fails_leaves_nothing", a_launch_that_fails_leaves_nothing),
+    (
+        "the_working_folder_is_none_of_the_host_s",
+        the_working_folder_is_none_of_the_hosts,
+    ),
 ];
 
 fn programs_that_cannot_be_executed(fixture: &Fixture) {
@@ -84,4 +88,20 @@ fn a_launch_that_fails_leaves_nothing(fixture: &Fixture) {
         error,
         r#"chdir to cwd ("/etc/passwd") set in config.json failed: not a directory"#
     );
+}
+
+/// Source: CVE-2024-21626.
+fn the_working_folder_is_none_of_the_hosts(fixture: &Fixture) {
+    for number in 3..40 {
+        let cwd = format!("/proc/self/fd/{number}");
+        let plan = fixture.plan(&["ls"]).with_input(|input| input.cwd = cwd.clone());
+        let error = plan.launch(fixture).unwrap_err();
+        assert!(
+            matches!(error, Error::Launch(ferry_runtime::Fault::WorkingDir { .. })),
+            "{error:?}"
+        );
+    }
+    let plan = fixture.plan(&["ls"]).with_input(|input| input.cwd = "/link".to_owned());
+    std::os::unix::fs::symlink("/proc/1/root", plan.folder.join("upper/link")).unwrap();
+    assert!(plan.launch(fixture).is_err());
 }
