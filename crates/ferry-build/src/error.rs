@@ -1,10 +1,9 @@
 //! Why a build failed.
 
-use std::path::PathBuf;
-
 use ferry_oci::Platform;
 
 use crate::dockerfile::{Fault, SyntaxError};
+use crate::files::{LayoutFault, OwnerFault, SelectionFault, ViewError, WriteFault};
 use crate::plan::PlanFault;
 use crate::{PortError, Source};
 
@@ -38,14 +37,8 @@ pub enum BuildError {
     #[error("dockerfile parse error: {0}")]
     Syntax(#[from] SyntaxError),
     /// An instruction cannot be done, as is seen before anything runs.
-    #[error("{}: {fault}", instruction.place())]
-    Instruction {
-        /// The instruction.
-        instruction: Source,
-        /// Why.
-        #[source]
-        fault: PlanFault,
-    },
+    #[error(transparent)]
+    Instruction(#[from] Box<InstructionError>),
     /// SOURCE_DATE_EPOCH is no number of seconds.
     #[error("invalid SOURCE_DATE_EPOCH {value:?}: expected the seconds since 1970-01-01")]
     BadEpoch {
@@ -61,24 +54,51 @@ pub enum BuildError {
         stages: Vec<String>,
     },
     /// A vertex failed.
-    #[error("{}{failure}", platform_prefix(platform.as_ref()))]
-    Vertex {
-        /// The vertex's name, `[linux/arm64 2/5] RUN make`.
-        vertex: String,
-        /// The platform, when the build is for several.
-        platform: Option<Platform>,
-        /// The instruction.
-        instruction: Source,
-        /// Why.
-        #[source]
-        failure: StepFailure,
+    #[error(transparent)]
+    Vertex(#[from] Box<VertexError>),
+    /// An ignore file has a malformed pattern.
+    #[error("failed to read {name}: {source}")]
+    BadIgnore {
+        /// The file's name.
+        name: String,
+        /// What is wrong.
+        source: crate::ignore::PatternError,
     },
+    /// The result could not be written.
+    #[error(transparent)]
+    Export(#[from] ExportFault),
     /// A port failed outside any instruction.
     #[error(transparent)]
     Port(#[from] PortError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] ferry_store::Error),
+}
+
+/// An instruction that cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", instruction.place())]
+pub struct InstructionError {
+    /// The instruction.
+    pub instruction: Source,
+    /// Why.
+    #[source]
+    pub fault: PlanFault,
+}
+
+/// A vertex that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{failure}", platform_prefix(platform.as_ref()))]
+pub struct VertexError {
+    /// The vertex's name, `[linux/arm64 2/5] RUN make`.
+    pub vertex: String,
+    /// The platform, when the build is for several.
+    pub platform: Option<Platform>,
+    /// The instruction.
+    pub instruction: Source,
+    /// Why.
+    #[source]
+    pub failure: StepFailure,
 }
 
 /// Why a vertex failed.
@@ -98,14 +118,63 @@ pub enum StepFailure {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] ferry_store::Error),
-    /// A file of the host could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// Files could not be chosen, placed or written.
+    #[error(transparent)]
+    Files(#[from] FilesFault),
+}
+
+/// Why the files of a COPY, an ADD or a WORKDIR could not be chosen, placed or written.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct FilesFault(#[from] FilesFaultKind);
+
+/// The kinds, which are the crate's own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesFaultKind {
+    #[error("failed to compute cache key: {0}")]
+    Selection(#[from] SelectionFault),
+    #[error(transparent)]
+    Layout(#[from] LayoutFault),
+    #[error(transparent)]
+    Owner(#[from] OwnerFault),
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+impl FilesFault {
+    fn class(&self) -> ErrorClass {
+        match &self.0 {
+            FilesFaultKind::Selection(SelectionFault::NotFound(_)) => ErrorClass::NotFound,
+            FilesFaultKind::Selection(_) | FilesFaultKind::Layout(_) | FilesFaultKind::Owner(_) => ErrorClass::Invalid,
+            FilesFaultKind::Write(_) | FilesFaultKind::View(_) => ErrorClass::Internal,
+        }
+    }
+}
+
+/// Faults of files become failures of their step.
+macro_rules! step_failure_from {
+    ($($fault:ty),+) => {
+        $(impl From<$fault> for StepFailure {
+            fn from(fault: $fault) -> Self {
+                Self::Files(FilesFault(fault.into()))
+            }
+        })+
+    };
+}
+
+step_failure_from!(SelectionFault, LayoutFault, OwnerFault, WriteFault, ViewError);
+
+/// Why the result could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportFault {
+    /// A document lacks something that its specification wants.
+    #[error("make an image document: {0}")]
+    Document(ferry_oci::oci_spec::OciSpecError),
+    /// A document cannot be said in JSON.
+    #[error("write an image document: {0}")]
+    Json(serde_json::Error),
 }
 
 impl BuildError {
@@ -113,9 +182,8 @@ impl BuildError {
     pub fn source_lines(&self) -> Option<&Source> {
         match self {
             Self::Syntax(error) => Some(&error.source_lines),
-            Self::Instruction { instruction, .. } | Self::Vertex { instruction, .. } => {
-                Some(instruction)
-            }
+            Self::Instruction(error) => Some(&error.instruction),
+            Self::Vertex(error) => Some(&error.instruction),
             _ => None,
         }
     }
@@ -123,16 +191,16 @@ impl BuildError {
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NoDockerfile { .. } | Self::BadEpoch { .. } => ErrorClass::Invalid,
+            Self::NoDockerfile { .. } | Self::BadEpoch { .. } | Self::BadIgnore { .. } => ErrorClass::Invalid,
             Self::Syntax(error) => match error.fault {
                 Fault::UnsupportedFlag { .. } => ErrorClass::NotImplemented,
                 _ => ErrorClass::Invalid,
             },
-            Self::Instruction { fault, .. } => fault.class(),
+            Self::Instruction(error) => error.fault.class(),
             Self::NoSuchTarget { .. } => ErrorClass::NotFound,
-            Self::Vertex { failure, .. } => failure.class(),
+            Self::Vertex(error) => error.failure.class(),
             Self::Port(error) => error.class(),
-            Self::Store(_) => ErrorClass::Internal,
+            Self::Store(_) | Self::Export(_) => ErrorClass::Internal,
         }
     }
 
@@ -153,7 +221,8 @@ impl StepFailure {
         match self {
             Self::Exit { .. } => ErrorClass::Invalid,
             Self::Port(error) => error.class(),
-            Self::Store(_) | Self::Io { .. } => ErrorClass::Internal,
+            Self::Files(fault) => fault.class(),
+            Self::Store(_) => ErrorClass::Internal,
         }
     }
 }

@@ -109,9 +109,7 @@ pub struct EventSink {
 impl EventSink {
     /// Events to `sender`. A full channel makes the build wait, so its bound is the memory that a slow reader costs.
     pub fn new(sender: Sender<BuildEvent>) -> Self {
-        Self {
-            sender: Some(sender),
-        }
+        Self { sender: Some(sender) }
     }
 
     /// Events to nobody.

@@ -36,9 +36,7 @@ impl Ignore {
     }
 
     /// The same from single patterns; empty ones are skipped.
-    pub fn from_patterns<'a>(
-        patterns: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, PatternError> {
+    pub fn from_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
         let mut rules = Vec::new();
         for line in patterns {
             let line = line.trim();
@@ -86,10 +84,8 @@ impl Ignore {
             if (rule.effect == Effect::Exclude) == is_excluded {
                 continue;
             }
-            let is_match = rule.glob.matches(path)
-                || path
-                    .match_indices('/')
-                    .any(|(at, _)| rule.glob.matches(&path[..at]));
+            let is_match =
+                rule.glob.matches(path) || path.match_indices('/').any(|(at, _)| rule.glob.matches(&path[..at]));
             if is_match {
                 is_excluded = !is_excluded;
             }
@@ -145,16 +141,8 @@ mod tests {
         check("./a//b", "a/b", true);
         check("*.md\n!README.md", "README.md", false);
         check("*.md\n!README.md", "OTHER.md", true);
-        check(
-            "*.md\n!README*.md\nREADME-secret.md",
-            "README-secret.md",
-            true,
-        );
-        check(
-            "*.md\nREADME-secret.md\n!README*.md",
-            "README-secret.md",
-            false,
-        );
+        check("*.md\n!README*.md\nREADME-secret.md", "README-secret.md", true);
+        check("*.md\nREADME-secret.md\n!README*.md", "README-secret.md", false);
         check("*\n!src", "src/a", false);
         check("*\n!src\nsrc/a", "src/a", true);
         check("**\n!a/b", "a/b", false);
@@ -175,11 +163,7 @@ mod tests {
     fn what_may_be_kept_below() {
         let check = |rules: &str, folder: &str, expect: bool| {
             let ignore = Ignore::parse(rules).unwrap();
-            assert_eq!(
-                ignore.may_keep_below(folder),
-                expect,
-                "{rules:?} below {folder}"
-            );
+            assert_eq!(ignore.may_keep_below(folder), expect, "{rules:?} below {folder}");
         };
         check("a", "a", false);
         check("a\n!a/b", "a", true);

@@ -13,9 +13,7 @@ pub(crate) struct KeyHasher {
 impl KeyHasher {
     /// A hasher for keys of one kind.
     pub(crate) fn new(kind: &str) -> Self {
-        let mut hasher = Self {
-            hasher: Hasher::new(),
-        };
+        let mut hasher = Self { hasher: Hasher::new() };
         hasher.number(FORMAT);
         hasher.text(kind);
         hasher

@@ -10,10 +10,15 @@
 //! processes run through [`StepRunner`], and the files of the client through [`Context`].
 //! [`build`] reads no environment and no clock that could enter a digest.
 
+mod blocking;
+mod build;
+mod cache;
+mod context;
 pub mod dockerfile;
 mod error;
 mod event;
 mod expand;
+mod export;
 mod files;
 mod glob;
 pub mod ignore;
@@ -22,37 +27,27 @@ mod key;
 mod mode;
 mod plan;
 mod ports;
+mod progress;
 mod request;
 mod result;
+mod solve;
 mod source;
+mod unique;
 
-pub use error::{BuildError, ErrorClass, StepFailure};
+pub use build::build;
+pub use cache::{BuildCache, CacheEntry};
+pub use context::LocalContext;
+pub use error::{BuildError, ErrorClass, ExportFault, FilesFault, InstructionError, StepFailure, VertexError};
 pub use event::{
-    BuildEvent, EventSink, OutputStream, PartState, StepOutput, Vertex, VertexId, VertexLog,
-    VertexStatus, VertexWarning,
+    BuildEvent, EventSink, OutputStream, PartState, StepOutput, Vertex, VertexId, VertexLog, VertexStatus,
+    VertexWarning,
 };
 pub use expand::{ExpandError, ExpandReason};
 pub use plan::PlanFault;
 pub use ports::{
-    BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError,
-    Ports, Step, StepMount, StepNetwork, StepRunner,
+    BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError, Ports, Step,
+    StepMount, StepNetwork, StepRunner,
 };
 pub use request::{BuildRequest, CacheUse, DEFAULT_EPOCH, Form, PullPolicy, StepLimits};
 pub use result::{BuildResult, BuiltImage};
 pub use source::{LineRange, Source};
-
-/// Builds what `request` asks for and stores the result; nothing is tagged.
-///
-/// Events go to `events` as they happen; when its receiver is gone, the build goes on in silence.
-/// Dropping the future cancels the build: running steps are dropped (see [`StepRunner::run`]),
-/// finished steps stay in the cache, half-made layers are removed.
-pub async fn build(
-    request: BuildRequest,
-    ports: &Ports,
-    events: tokio::sync::mpsc::Sender<BuildEvent>,
-) -> Result<BuildResult, BuildError> {
-    let _ = (request, ports, events);
-    Err(BuildError::NoDockerfile {
-        name: String::new(),
-    })
-}

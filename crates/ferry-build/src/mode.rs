@@ -98,9 +98,9 @@ impl Clause {
                 'X' if kind == ModeOf::Directory || mode & 0o111 != 0 => 0o111 & self.classes,
                 's' => self.special(0o700, SET_USER_ID) | self.special(0o070, SET_GROUP_ID),
                 't' => STICKY,
-                'u' => ((mode >> 6) & 7) * 0o111 & self.classes,
-                'g' => ((mode >> 3) & 7) * 0o111 & self.classes,
-                'o' => (mode & 7) * 0o111 & self.classes,
+                'u' => (((mode >> 6) & 7) * 0o111) & self.classes,
+                'g' => (((mode >> 3) & 7) * 0o111) & self.classes,
+                'o' => ((mode & 7) * 0o111) & self.classes,
                 _ => 0,
             };
         }

@@ -126,19 +126,11 @@ pub struct StepMount {
 /// What a step's mount shows.
 #[derive(Debug, Clone)]
 pub enum MountSource {
-    /// A file or directory of the host that the builder owns.
+    /// A file or directory of the host that the builder owns: a cache, a script, or what a stage, an
+    /// image or the context holds. It may lie within a layer, which must never be written to.
     Host {
         /// Absolute path.
         path: PathBuf,
-        /// Whether the step may write.
-        access: MountAccess,
-    },
-    /// A path within a stack of layers. Writes, where allowed, are thrown away.
-    Layers {
-        /// The layers' directories, top first.
-        lower: Vec<PathBuf>,
-        /// Path within their merged view, absolute.
-        path: String,
         /// Whether the step may write.
         access: MountAccess,
     },
@@ -162,8 +154,7 @@ pub enum MountAccess {
 #[async_trait]
 pub trait Context: Send + Sync {
     /// The text of `file`, or `None` where it is missing. More than `limit_bytes` is an error.
-    async fn read(&self, file: ContextFile, limit_bytes: u64)
-    -> Result<Option<Vec<u8>>, PortError>;
+    async fn read(&self, file: ContextFile, limit_bytes: u64) -> Result<Option<Vec<u8>>, PortError>;
 
     /// Makes the files that pass `filter` available below one directory and returns its path.
     ///

@@ -38,8 +38,7 @@ impl Source {
     pub fn snippet(&self) -> String {
         let mut snippet = format!("{}\n--------------------\n", self.place());
         for (number, line) in (1..).zip(self.text.lines()) {
-            if number + CONTEXT_LINES < self.lines.first || number > self.lines.last + CONTEXT_LINES
-            {
+            if number + CONTEXT_LINES < self.lines.first || number > self.lines.last + CONTEXT_LINES {
                 continue;
             }
             let meant = (self.lines.first..=self.lines.last).contains(&number);

@@ -31,6 +31,11 @@ impl ApiError {
         }
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The status that a class of errors has.
     pub(crate) fn status_of(class: Class) -> StatusCode {
         match class {

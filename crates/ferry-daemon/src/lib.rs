@@ -1,9 +1,13 @@
 //! Serves the Docker Engine API and BuildKit's protocol by calling `ferry-engine`.
 
+mod blocking_body;
+mod buildkit;
 mod convert;
 mod error;
 mod extract;
 mod hijack;
+mod json_stream;
+mod registry_auth;
 mod router;
 mod routes;
 mod server;

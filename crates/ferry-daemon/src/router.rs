@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use ferry_engine::Engine;
 use tower::ServiceExt;
 
+use crate::buildkit::BuildKit;
 use crate::error::ApiError;
 use crate::routes;
 
@@ -30,6 +31,8 @@ pub(crate) fn service(engine: Engine) -> Service {
     let router: Router = Router::new()
         .merge(routes::container::rows())
         .merge(routes::exec::rows())
+        .merge(routes::image::rows())
+        .merge(routes::build::rows(&BuildKit::new(engine.clone())))
         .merge(routes::system::rows())
         .fallback(unknown)
         .with_state(engine);

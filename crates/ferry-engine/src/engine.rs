@@ -9,15 +9,17 @@ use ferry_oci::Platform;
 use ferry_oci::cpu::Cpu;
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::emulation::{Emulators, Support};
-use ferry_runtime::profile::{CgroupVersion, UserNamespace};
+use ferry_runtime::profile::{self, CgroupVersion, UserNamespace};
 use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
 use ferry_store::Store;
 
+use crate::build::context::Contexts;
 use crate::container::{self, Confinement, Table};
 use crate::error::Error;
 use crate::event::Events;
+use crate::image::Naming;
 use crate::network::Networks;
-use crate::{Instance, folder};
+use crate::{Instance, build, folder, image};
 
 /// How an engine is opened.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct EngineOptions {
     pub instance: Instance,
     /// Where emulators are looked for, besides the usual places.
     pub emulator_dirs: Vec<PathBuf>,
+    /// How registries are spoken to.
+    pub registry: ferry_registry::Config,
 }
 
 /// A handle on the engine; clones are the same engine.
@@ -44,6 +48,9 @@ pub struct Parts {
     pub(crate) zygote: Zygote,
     pub(crate) containers: Table,
     pub(crate) networks: Networks,
+    pub(crate) registry: ferry_registry::Client,
+    pub(crate) naming: Naming,
+    pub(crate) contexts: Contexts,
     /// The cgroup below which containers get theirs.
     pub(crate) cgroups: cgroup::Parent,
     host: Host,
@@ -55,10 +62,12 @@ pub struct Parts {
 }
 
 /// What the host is, as far as it shapes a runtime spec.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Host {
     /// Version of its control groups.
     pub cgroups: CgroupVersion,
+    /// Masked paths whose names depend on the machine, such as those of each CPU.
+    pub masked: Vec<String>,
 }
 
 impl std::ops::Deref for Engine {
@@ -91,6 +100,9 @@ impl Engine {
             zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
             containers: Table::default(),
             networks: Networks::new(instance.clone()),
+            registry: ferry_registry::Client::new(options.registry).map_err(image::Error::from)?,
+            naming: Naming::default(),
+            contexts: Contexts::open(&instance.data_root.join("build/contexts")).map_err(build::Error::from)?,
             host: Host::look(),
             emulator_dirs: options.emulator_dirs,
             emulators: OnceLock::new(),
@@ -116,8 +128,8 @@ impl Engine {
     }
 
     /// What the host is.
-    pub fn host(&self) -> Host {
-        self.host
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// How the programs of each CPU run here; looked up once.
@@ -189,6 +201,7 @@ impl Host {
         let is_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         Self {
             cgroups: if is_v2 { CgroupVersion::V2 } else { CgroupVersion::V1 },
+            masked: profile::masked_on_this_host(),
         }
     }
 }

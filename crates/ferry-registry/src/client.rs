@@ -60,6 +60,12 @@ pub struct LoginStatus {
     pub identity_token: Option<Credential>,
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
 impl Client {
     /// Checks `config`; opens no connection.
     pub fn new(config: Config) -> Result<Self, Error> {

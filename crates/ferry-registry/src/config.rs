@@ -37,7 +37,9 @@ impl Default for Config {
         Self {
             user_agent: concat!("ferry/", env!("CARGO_PKG_VERSION")).to_owned(),
             insecure: Vec::new(),
-            certificate_dirs: vec![PathBuf::from("/etc/docker/certs.d")],
+            certificate_dirs: ["/etc/ferry/certs.d", "/etc/docker/certs.d"]
+                .map(PathBuf::from)
+                .to_vec(),
             trusted_realms: Vec::new(),
             proxies: Proxies::default(),
             timeouts: Timeouts::default(),

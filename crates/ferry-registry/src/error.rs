@@ -37,6 +37,9 @@ pub enum TransportError {
     /// The server's certificate is not trusted.
     #[error("certificate not trusted: {0}")]
     Certificate(String),
+    /// https was expected, and something else was spoken, most often http.
+    #[error("the server does not speak TLS")]
+    NotTls,
     /// No connection within the time allowed.
     #[error("no connection after {0:?}")]
     ConnectTimeout(Duration),
@@ -373,6 +376,10 @@ impl Error {
                 "put the registry's authority into certs.d/<host>/ca.crt, or list the registry as insecure"
                     .to_owned()
             }
+            Self::Transport {
+                cause: TransportError::NotTls,
+                ..
+            } => "if the registry is meant to speak plain http, list it as insecure".to_owned(),
             Self::Transport { .. } => {
                 "check the registry's name, the network and the proxy settings; the command can be repeated"
                     .to_owned()

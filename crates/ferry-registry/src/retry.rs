@@ -52,7 +52,10 @@ pub(crate) fn is_transient_status(status: StatusCode) -> bool {
 /// Whether another attempt may end better, once the registry has been reached at all.
 pub(crate) fn is_transient(error: &Error) -> bool {
     match error {
-        Error::Transport { cause, .. } => !matches!(cause, TransportError::Certificate(_)),
+        Error::Transport { cause, .. } => !matches!(
+            cause,
+            TransportError::Certificate(_) | TransportError::NotTls
+        ),
         Error::Status { status, .. } => is_transient_status(*status),
         _ => false,
     }

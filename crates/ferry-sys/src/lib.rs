@@ -2,6 +2,7 @@
 //!
 //! Each wrapper is one system call or one step; the only crate of the workspace with `unsafe`.
 
+pub mod bpf;
 pub mod descriptors;
 pub mod keyring;
 pub mod memory;

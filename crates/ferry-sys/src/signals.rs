@@ -16,8 +16,10 @@ pub enum Children {
 }
 
 /// Sets every signal to its default and unblocks all, as an executed program expects to find them.
+///
+/// The two that glibc keeps to itself too, which an engine may have been started with ignored.
 pub fn reset() {
-    for signal in 1..=64 {
+    for signal in 1..=SIGNAL_MAX {
         set(signal, libc::SIG_DFL);
     }
     let mut none = mem::MaybeUninit::<libc::sigset_t>::uninit();
@@ -30,6 +32,11 @@ pub fn reset() {
 /// Lets writes to closed pipes and sockets fail with EPIPE instead of killing the process.
 pub fn ignore_broken_pipes() {
     set(libc::SIGPIPE, libc::SIG_IGN);
+}
+
+/// Undoes [`ignore_broken_pipes`].
+pub fn die_of_broken_pipes() {
+    set(libc::SIGPIPE, libc::SIG_DFL);
 }
 
 /// Chooses what becomes of ended children.
@@ -47,15 +54,7 @@ pub fn on_child_exit(children: Children) {
 pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let info = ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is open; a null pointer asks for the usual information.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal,
-            info,
-            0,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
     if result == 0 {
         Ok(())
     } else {
@@ -63,8 +62,27 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     }
 }
 
+/// The kernel's own call, because glibc's does not let anybody near signals 32 and 33.
 fn set(signal: libc::c_int, disposition: libc::sighandler_t) {
-    // SAFETY: neither default nor ignore runs code of ours. Failure means that the signal's
-    // disposition cannot be changed (SIGKILL, SIGSTOP, glibc's own), which is as good as default.
-    unsafe { libc::signal(signal, disposition) };
+    // The beginning of the kernel's structure is the handler, on every architecture but MIPS; the
+    // rest (flags, restorer, mask) is to be zero for dispositions that run no code.
+    let mut action = [0_usize; KERNEL_SIGACTION_WORDS];
+    action[0] = disposition;
+    // SAFETY: the structure is large enough and lives through the call; no old one is asked for.
+    // Neither default nor ignore runs code of ours. It fails for SIGKILL and SIGSTOP, whose
+    // disposition is the default anyway. Source: rt_sigaction(2).
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
+            ptr::null::<libc::c_void>(),
+            SIGNAL_SET_BYTES,
+        )
+    };
 }
+
+const SIGNAL_MAX: libc::c_int = 64;
+const SIGNAL_SET_BYTES: usize = 8;
+/// Handler, flags, restorer, mask.
+const KERNEL_SIGACTION_WORDS: usize = 4;

@@ -211,11 +211,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-fn read_flag(
-    flag: &str,
-    escape: char,
-    syntax: &crate::instruction::Syntax,
-) -> Result<(&'static str, String), Fault> {
+fn read_flag(flag: &str, escape: char, syntax: &crate::instruction::Syntax) -> Result<(&'static str, String), Fault> {
     let (name, value) = match flag.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (flag, None),
@@ -243,9 +239,7 @@ fn read_flag(
         },
         (_, Some(value)) => unquote_outer(value, escape),
         (_, None) => {
-            return Err(Fault::FlagWithoutValue {
-                flag: name.to_owned(),
-            });
+            return Err(Fault::FlagWithoutValue { flag: name.to_owned() });
         }
     };
     Ok((spec.name, value))

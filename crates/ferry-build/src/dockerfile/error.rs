@@ -38,10 +38,7 @@ pub enum Fault {
     #[error("invalid escape token '{value}'")]
     BadEscape { value: String },
     #[error("unknown instruction: {word}{}", suggestion(nearest.as_deref()))]
-    UnknownInstruction {
-        word: String,
-        nearest: Option<String>,
-    },
+    UnknownInstruction { word: String, nearest: Option<String> },
     #[error("no build stage in current context: {instruction} stands before the first FROM")]
     BeforeFrom { instruction: String },
     #[error("no build stage in current context")]
@@ -71,10 +68,7 @@ pub enum Fault {
         expected: &'static str,
     },
     #[error("{instruction} --{flag} is not supported yet")]
-    UnsupportedFlag {
-        instruction: &'static str,
-        flag: String,
-    },
+    UnsupportedFlag { instruction: &'static str, flag: String },
     #[error("when using JSON array syntax, arrays must be comprised of strings only")]
     JsonNotStrings,
     #[error("{instruction} requires the arguments to be in JSON form")]
@@ -83,10 +77,7 @@ pub enum Fault {
         usage: &'static str,
     },
     #[error("can't find = in {word:?}")]
-    NoEqualSign {
-        instruction: &'static str,
-        word: String,
-    },
+    NoEqualSign { instruction: &'static str, word: String },
     #[error("{instruction} names can not be blank")]
     BlankName { instruction: &'static str },
     #[error("invalid ARG name {name:?}")]
@@ -121,17 +112,13 @@ impl Fault {
     /// What was expected, when the message does not say it already.
     pub fn expected(&self) -> Option<String> {
         Some(match self {
-            Self::NoInstructions | Self::BeforeFrom { .. } | Self::NoStage => {
-                "FROM <image>".to_owned()
-            }
+            Self::NoInstructions | Self::BeforeFrom { .. } | Self::NoStage => "FROM <image>".to_owned(),
             Self::BadEscape { .. } => "\\ or `".to_owned(),
             Self::UnknownInstruction { nearest: None, .. } => {
                 format!("one of {}", crate::instruction::names().join(", "))
             }
             Self::UnterminatedHeredoc { name } => format!("a line that is {name:?} alone"),
-            Self::ArgumentCount { usage, .. } | Self::JsonWanted { usage, .. } => {
-                (*usage).to_owned()
-            }
+            Self::ArgumentCount { usage, .. } | Self::JsonWanted { usage, .. } => (*usage).to_owned(),
             Self::UnknownFlag {
                 instruction,
                 nearest: None,
@@ -146,17 +133,12 @@ impl Fault {
             Self::FlagWithoutValue { flag } => format!("--{flag}=<value>"),
             Self::BadFlagValue { expected, .. } => (*expected).to_owned(),
             Self::NoEqualSign { instruction, .. } => format!("{instruction} <name>=<value> …"),
-            Self::BadArgName { .. } => {
-                "a name of letters, digits and _ that does not begin with a digit".to_owned()
-            }
+            Self::BadArgName { .. } => "a name of letters, digits and _ that does not begin with a digit".to_owned(),
             Self::BadStageName { .. } => {
-                "a lower-case name that begins with a letter, of letters, digits, _, - and ."
-                    .to_owned()
+                "a lower-case name that begins with a letter, of letters, digits, _, - and .".to_owned()
             }
             Self::NotAs { .. } => "FROM [--platform=<platform>] <image> [AS <name>]".to_owned(),
-            Self::HealthcheckKind { .. } => {
-                "HEALTHCHECK CMD <command> or HEALTHCHECK NONE".to_owned()
-            }
+            Self::HealthcheckKind { .. } => "HEALTHCHECK CMD <command> or HEALTHCHECK NONE".to_owned(),
             Self::BadPort { .. } => "<port>[-<port>][/tcp|/udp|/sctp]".to_owned(),
             _ => return None,
         })

@@ -60,10 +60,7 @@ mod tests {
             CommandForm::parse(r#" ["a", "b c"] "#).unwrap(),
             CommandForm::Exec(vec!["a".into(), "b c".into()])
         );
-        assert_eq!(
-            CommandForm::parse("[ -f x ] && y").unwrap(),
-            shell("[ -f x ] && y")
-        );
+        assert_eq!(CommandForm::parse("[ -f x ] && y").unwrap(), shell("[ -f x ] && y"));
         assert_eq!(CommandForm::parse("['a']").unwrap(), shell("['a']"));
         assert_eq!(CommandForm::parse("[1]"), Err(Fault::JsonNotStrings));
         assert_eq!(CommandForm::parse("[]").unwrap(), CommandForm::Exec(vec![]));

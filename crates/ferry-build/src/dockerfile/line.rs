@@ -128,11 +128,7 @@ fn without_continuation(line: &str, escape: char) -> (&str, bool) {
     }
 }
 
-fn read_heredocs(
-    line: &mut Line,
-    physical: &mut Physical<'_>,
-    directives: &Directives,
-) -> SyntaxResult<()> {
+fn read_heredocs(line: &mut Line, physical: &mut Physical<'_>, directives: &Directives) -> SyntaxResult<()> {
     for opening in heredoc::openings(&line.text, directives.escape) {
         let mut content = String::new();
         let mut first = None;
@@ -171,19 +167,10 @@ mod tests {
 
     #[test]
     fn lines_join_at_continuations() {
-        check(
-            "FROM a\n\n# c\n  RUN b\n",
-            &[("FROM a", 1, 1), ("RUN b", 4, 4)],
-        );
-        check(
-            "RUN a \\\n  b\nRUN c",
-            &[("RUN a   b", 1, 2), ("RUN c", 3, 3)],
-        );
+        check("FROM a\n\n# c\n  RUN b\n", &[("FROM a", 1, 1), ("RUN b", 4, 4)]);
+        check("RUN a \\\n  b\nRUN c", &[("RUN a   b", 1, 2), ("RUN c", 3, 3)]);
         check("RUN a \\  \n# no\n\n b\n", &[("RUN a  b", 1, 4)]);
-        check(
-            "RUN a \\\\\nRUN b",
-            &[("RUN a \\\\", 1, 1), ("RUN b", 2, 2)],
-        );
+        check("RUN a \\\\\nRUN b", &[("RUN a \\\\", 1, 1), ("RUN b", 2, 2)]);
         check(
             "\u{feff}FROM a\r\nRUN b\\\r\n c\r\n",
             &[("FROM a", 1, 1), ("RUN b c", 2, 3)],
@@ -197,11 +184,7 @@ mod tests {
         let text = "RUN <<EOF cat <<-'B C' 3<<D\na $x\nEOF\n\tb\n\tB C\nd\nD\nCOPY x y\n";
         let lines = split(text, &Directives::default()).unwrap();
         assert_eq!(lines.len(), 2);
-        let contents: Vec<&str> = lines[0]
-            .heredocs
-            .iter()
-            .map(|h| h.content.as_str())
-            .collect();
+        let contents: Vec<&str> = lines[0].heredocs.iter().map(|h| h.content.as_str()).collect();
         assert_eq!(contents, ["a $x\n", "b\n", "d\n"]);
         assert_eq!(lines[0].lines, LineRange { first: 1, last: 7 });
         let fault = split("RUN <<EOF\nEOFF\n", &Directives::default()).unwrap_err();
@@ -210,10 +193,7 @@ mod tests {
 
     #[test]
     fn heredocs_elsewhere_are_text() {
-        check(
-            "ENV a=<<EOF\nRUN x\n",
-            &[("ENV a=<<EOF", 1, 1), ("RUN x", 2, 2)],
-        );
+        check("ENV a=<<EOF\nRUN x\n", &[("ENV a=<<EOF", 1, 1), ("RUN x", 2, 2)]);
         check(
             "RUN [\"<<EOF\"]\nRUN x\n",
             &[("RUN [\"<<EOF\"]", 1, 1), ("RUN x", 2, 2)],

@@ -6,12 +6,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let limit = if word.len() <= 4 { 1 } else { 2 };
     candidates
         .iter()
-        .map(|candidate| {
-            (
-                edits(&word, &candidate.chars().collect::<Vec<_>>()),
-                *candidate,
-            )
-        })
+        .map(|candidate| (edits(&word, &candidate.chars().collect::<Vec<_>>()), *candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

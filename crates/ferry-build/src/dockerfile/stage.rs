@@ -71,9 +71,7 @@ impl Dockerfile {
         if let Err(error) = std::str::from_utf8(bytes) {
             let before = &bytes[..error.valid_up_to()];
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            return Err(fault(
-                Fault::NotUtf8.at_line(u32::try_from(line).unwrap_or(1)),
-            ));
+            return Err(fault(Fault::NotUtf8.at_line(u32::try_from(line).unwrap_or(1))));
         }
         parse_text(name.clone(), text.clone()).map_err(fault)
     }
@@ -132,15 +130,10 @@ impl Dockerfile {
             (Parsed::From(value), _) => {
                 let name = value.name.clone();
                 if let Some(name) = &name
-                    && self
-                        .stages
-                        .iter()
-                        .any(|stage| stage.name.as_ref() == Some(name))
+                    && self.stages.iter().any(|stage| stage.name.as_ref() == Some(name))
                 {
                     self.warnings.push(Oddity {
-                        short: format!(
-                            "Duplicate stage name {name:?}, stage names should be unique"
-                        ),
+                        short: format!("Duplicate stage name {name:?}, stage names should be unique"),
                         rule: "DuplicateStageName",
                         lines,
                     });
@@ -161,11 +154,7 @@ impl Dockerfile {
                 stage.instructions.push(Located { value, lines, text });
             }
             (Parsed::Step(_), None) => {
-                let instruction = text
-                    .split_whitespace()
-                    .next()
-                    .unwrap_or_default()
-                    .to_uppercase();
+                let instruction = text.split_whitespace().next().unwrap_or_default().to_uppercase();
                 return Err(Fault::BeforeFrom { instruction }.at(lines));
             }
         }
@@ -199,10 +188,7 @@ pub(crate) fn parse_trigger(text: &str) -> SyntaxResult<Located<Box<dyn Instruct
         Parsed::Step(value) => value,
         Parsed::Arg(value) => Box::new(value),
         Parsed::From(_) => {
-            return Err(Fault::ForbiddenTrigger {
-                instruction: "FROM",
-            }
-            .at(lines));
+            return Err(Fault::ForbiddenTrigger { instruction: "FROM" }.at(lines));
         }
     };
     Ok(Located { value, lines, text })

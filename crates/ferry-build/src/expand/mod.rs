@@ -89,12 +89,10 @@ impl Expander<'_> {
             chars: word.chars().peekable(),
             depth: 0,
         };
-        lexer
-            .until(None, Escapes::Remove)
-            .map_err(|reason| ExpandError {
-                word: word.chars().take(200).collect(),
-                reason,
-            })
+        lexer.until(None, Escapes::Remove).map_err(|reason| ExpandError {
+            word: word.chars().take(200).collect(),
+            reason,
+        })
     }
 }
 
@@ -222,9 +220,7 @@ impl Lexer<'_> {
             if name.is_empty() {
                 return Ok("$".to_owned());
             }
-            return Ok(self
-                .value(&name)
-                .unwrap_or_else(|| self.kept(|| format!("${name}"))));
+            return Ok(self.value(&name).unwrap_or_else(|| self.kept(|| format!("${name}"))));
         }
         self.chars.next();
         match self.chars.peek() {
@@ -240,9 +236,7 @@ impl Lexer<'_> {
                 .unwrap_or_else(|| self.kept(|| format!("${{{name}}}")))),
             Some(':') => match self.chars.next() {
                 None => Err(ExpandReason::MissingBrace),
-                Some(operator @ ('-' | '+' | '?')) => {
-                    self.conditional(&name, operator, EmptyIs::Unset)
-                }
+                Some(operator @ ('-' | '+' | '?')) => self.conditional(&name, operator, EmptyIs::Unset),
                 Some(other) => Err(ExpandReason::Modifier(format!(":{other}"))),
             },
             Some(operator @ ('-' | '+' | '?')) => self.conditional(&name, operator, EmptyIs::Set),

@@ -39,8 +39,7 @@ impl Pattern {
 
     /// `value` without the shortest (`greedy`: longest) prefix that matches.
     pub(super) fn trim_prefix<'v>(&self, value: &'v str, greedy: bool) -> &'v str {
-        self.prefix_len(value, greedy)
-            .map_or(value, |len| &value[len..])
+        self.prefix_len(value, greedy).map_or(value, |len| &value[len..])
     }
 
     /// `value` without the shortest (`greedy`: longest) suffix that matches.
@@ -60,11 +59,7 @@ impl Pattern {
         let mut rest = value;
         let mut replacing = true;
         while let Some(c) = rest.chars().next() {
-            let matched = if replacing {
-                self.prefix_len(rest, true)
-            } else {
-                None
-            };
+            let matched = if replacing { self.prefix_len(rest, true) } else { None };
             match matched {
                 Some(len) if len > 0 => {
                     out.push_str(replacement);

@@ -98,9 +98,7 @@ fn patterns_with_escapes_and_letters() {
 #[test]
 fn faults() {
     let check = |word: &str, expect: &str| {
-        let error = expander(Quotes::Remove, Unset::Empty)
-            .word(word)
-            .unwrap_err();
+        let error = expander(Quotes::Remove, Unset::Empty).word(word).unwrap_err();
         assert_eq!(error.reason.to_string(), expect, "{word:?}");
     };
     check(
@@ -122,10 +120,7 @@ fn faults() {
     check("${empty:?}", "empty: is not allowed to be empty");
     check("${empty:?must have it}", "empty: must have it");
     check(r"${x#\a}", r"invalid escape '\a' in pattern");
-    check(
-        &"${a:-".repeat(200),
-        "substitutions are nested more than 100 deep",
-    );
+    check(&"${a:-".repeat(200), "substitutions are nested more than 100 deep");
 }
 
 #[test]

@@ -12,12 +12,14 @@ use rustix::fs::FileType;
 
 use super::owner::Owner;
 use super::selection::{Content, ItemKind, Metadata, Selected, SelectedItem};
-use super::view::{Directory, View, ViewError, join, names};
+use super::view::{Attributes, Directory, View, ViewError, join, names};
 use crate::key::KeyHasher;
 use crate::mode::{ModeChange, ModeOf};
 
 /// Mode of directories that a destination needs and nobody described.
 const NEW_DIRECTORY_MODE: u32 = 0o755;
+/// Directories within directories: as many as a layer may have.
+const MAX_DEPTH: usize = 512;
 /// Links that one path may go through. Source: path_resolution(7), `MAXSYMLINKS`.
 const MAX_LINKS: usize = 40;
 
@@ -36,7 +38,7 @@ pub(crate) struct Laid {
     pub(crate) mode: u32,
     pub(crate) owner: Owner,
     pub(crate) mtime: i64,
-    pub(crate) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) attributes: Attributes,
     pub(crate) kind: LaidKind,
 }
 
@@ -44,11 +46,21 @@ pub(crate) struct Laid {
 #[derive(Debug, Clone)]
 pub(crate) enum LaidKind {
     Directory,
-    File { content: Content, digest: Digest },
-    Link { target: Vec<u8> },
-    Node { kind: FileType, device: (u32, u32) },
+    File {
+        content: Content,
+        digest: Digest,
+    },
+    Link {
+        target: Vec<u8>,
+    },
+    Node {
+        kind: FileType,
+        device: (u32, u32),
+    },
     /// Another name of a path before it.
-    SameAs { path: Vec<u8> },
+    SameAs {
+        path: Vec<u8>,
+    },
 }
 
 /// How sources come to stand at the destination.
@@ -78,6 +90,8 @@ pub(crate) enum LayoutFault {
     IsADirectory { path: String },
     #[error("when using COPY with more than one source file, the destination must be a directory and end with a /")]
     SeveralSources,
+    #[error("/{path}…: directories are nested more than {MAX_DEPTH} deep")]
+    TooDeep { path: String },
     #[error("/{path}: too many levels of symbolic links")]
     Links { path: String },
     #[error(transparent)]
@@ -137,18 +151,14 @@ impl<'a> Layout<'a> {
     }
 
     /// Puts `source` at its destination.
-    pub(crate) fn place(
-        &mut self,
-        source: &Selected,
-        placement: &Placement<'_>,
-    ) -> Result<(), LayoutFault> {
+    pub(crate) fn place(&mut self, source: &Selected, placement: &Placement<'_>) -> Result<(), LayoutFault> {
         let Some(first) = source.items.first() else {
             return Ok(());
         };
         let created = placement.owner.unwrap_or(Owner::ROOT);
         let destination = placement.destination.as_bytes();
-        if !source.parents.is_empty() {
-            return self.place_with_parents(source, placement);
+        if let Some(parents) = &source.parents {
+            return self.place_with_parents(source, parents, placement);
         }
         let parent = match placement.destination.rsplit_once('/') {
             Some((parent, "")) => parent,
@@ -156,7 +166,14 @@ impl<'a> Layout<'a> {
             None => "",
         };
         let named_directory = placement.destination.ends_with('/');
-        self.ensure(if named_directory { destination } else { parent.as_bytes() }, created)?;
+        self.ensure(
+            if named_directory {
+                destination
+            } else {
+                parent.as_bytes()
+            },
+            created,
+        )?;
         let mut place = self.resolve(destination)?;
         let is_directory = matches!(first.kind, ItemKind::Directory);
         if is_directory {
@@ -175,7 +192,11 @@ impl<'a> Layout<'a> {
             let folder = folder.to_vec();
             self.ensure(&folder, created)?;
         }
-        let items = if is_directory { &source.items[1..] } else { &source.items[..] };
+        let items = if is_directory {
+            &source.items[1..]
+        } else {
+            &source.items[..]
+        };
         self.insert_all(&place.path, items, placement)
     }
 
@@ -183,12 +204,13 @@ impl<'a> Layout<'a> {
     fn place_with_parents(
         &mut self,
         source: &Selected,
+        parents: &[(Vec<u8>, Metadata)],
         placement: &Placement<'_>,
     ) -> Result<(), LayoutFault> {
         let created = placement.owner.unwrap_or(Owner::ROOT);
         let root = self.ensure(placement.destination.as_bytes(), created)?;
         let mut folder = Vec::new();
-        for (path, metadata) in &source.parents {
+        for (path, metadata) in parents {
             let item = SelectedItem {
                 path: Vec::new(),
                 metadata: metadata.clone(),
@@ -197,7 +219,12 @@ impl<'a> Layout<'a> {
             self.insert(join(&root, path), &root, &item, placement)?;
             folder.clone_from(path);
         }
-        let base = join(&join(&root, &folder), &source.name);
+        let folder = if folder.is_empty() { root } else { join(&root, &folder) };
+        if source.name.is_empty() {
+            // The whole of the source: it stands at the destination itself.
+            return self.insert_all(&folder, &source.items[1..], placement);
+        }
+        let base = join(&folder, &source.name);
         self.insert_all(&base, &source.items, placement)
     }
 
@@ -243,7 +270,10 @@ impl<'a> Layout<'a> {
                 digest: *digest,
             },
             ItemKind::Link { target } => LaidKind::Link { target: target.clone() },
-            ItemKind::Node { kind, device } => LaidKind::Node { kind: *kind, device: *device },
+            ItemKind::Node { kind, device } => LaidKind::Node {
+                kind: *kind,
+                device: *device,
+            },
             ItemKind::SameAs { path } => LaidKind::SameAs { path: join(base, path) },
         };
         let mode = match (&kind, placement.mode) {
@@ -254,7 +284,10 @@ impl<'a> Layout<'a> {
         };
         let laid = Laid {
             mode,
-            owner: placement.owner.unwrap_or(Owner { uid: metadata.uid, gid: metadata.gid }),
+            owner: placement.owner.unwrap_or(Owner {
+                uid: metadata.uid,
+                gid: metadata.gid,
+            }),
             mtime: self.clamped(metadata.mtime),
             attributes: metadata.attributes.clone(),
             kind,
@@ -300,33 +333,37 @@ impl<'a> Layout<'a> {
         if folder.is_empty() || self.entries.contains_key(folder) {
             return Ok(());
         }
-        let folder = folder.to_vec();
-        self.copy_up_parents(&folder)?;
-        self.copy_up(&folder)
+        self.copy_up(folder)
     }
 
-    /// Gives the layer the directory `path` as it is below.
+    /// Gives the layer the directory `path`, and those above it, as they are below.
     fn copy_up(&mut self, path: &[u8]) -> Result<(), LayoutFault> {
-        if path.is_empty() || self.entries.contains_key(path) {
-            return Ok(());
+        let mut here = Vec::new();
+        for name in names(path) {
+            let folder = here;
+            here = join(&folder, name);
+            if self.entries.contains_key(&here) {
+                continue;
+            }
+            let found = match self.directory_below(&folder)? {
+                Some(directory) => self.lower.child(&directory, name)?,
+                None => None,
+            };
+            let laid = match found {
+                Some(found) => Laid {
+                    mode: found.status.mode,
+                    owner: Owner {
+                        uid: found.status.uid,
+                        gid: found.status.gid,
+                    },
+                    mtime: self.epoch,
+                    attributes: self.lower.attributes(&found)?,
+                    kind: LaidKind::Directory,
+                },
+                None => self.new_directory(Owner::ROOT),
+            };
+            self.entries.insert(here.clone(), laid);
         }
-        self.copy_up_parents(path)?;
-        let (folder, name) = split(path);
-        let found = match self.directory_below(folder)? {
-            Some(directory) => self.lower.child(&directory, name)?,
-            None => None,
-        };
-        let laid = match found {
-            Some(found) => Laid {
-                mode: found.status.mode,
-                owner: Owner { uid: found.status.uid, gid: found.status.gid },
-                mtime: self.epoch,
-                attributes: self.lower.attributes(&found)?,
-                kind: LaidKind::Directory,
-            },
-            None => self.new_directory(Owner::ROOT),
-        };
-        self.entries.insert(path.to_vec(), laid);
         Ok(())
     }
 
@@ -346,6 +383,10 @@ impl<'a> Layout<'a> {
                 return Err(not_a_directory(&here.join(&b'/')));
             }
             here.push(name);
+            if here.len() > MAX_DEPTH {
+                let path = shown(&here[..8].join(&b'/'));
+                return Err(LayoutFault::TooDeep { path });
+            }
             let path_here = here.join(&b'/');
             match self.existing(&path_here)? {
                 Existing::Nothing => kind = PlaceKind::Missing,
@@ -412,16 +453,17 @@ impl<'a> Layout<'a> {
         if let Some(known) = self.directories_below.get(path) {
             return Ok(known.clone());
         }
-        let directory = if path.is_empty() {
-            self.lower.root()?.directory
-        } else {
-            let (folder, name) = split(path);
-            match self.directory_below(folder)? {
-                Some(above) => self.lower.child(&above, name)?.and_then(|found| found.directory),
-                None => None,
-            }
-        };
-        self.directories_below.insert(path.to_vec(), directory.clone());
+        let mut directory = self.lower.root()?.directory;
+        let mut here = Vec::new();
+        for name in names(path) {
+            here = join(&here, name);
+            directory = match (self.directories_below.get(&here), directory) {
+                (Some(known), _) => known.clone(),
+                (None, Some(above)) => self.lower.child(&above, name)?.and_then(|found| found.directory),
+                (None, None) => None,
+            };
+            self.directories_below.insert(here.clone(), directory.clone());
+        }
         Ok(directory)
     }
 
@@ -462,7 +504,7 @@ impl Laid {
 }
 
 /// A path's folder and its last name.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (b"", path),

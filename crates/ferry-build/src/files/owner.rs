@@ -19,9 +19,13 @@ pub(crate) struct Owner {
 /// Why an owner cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OwnerFault {
-    #[error("unable to convert uid/gid chown string to host mapping: can't find uid for user {name}: no such user: {name}")]
+    #[error(
+        "unable to convert uid/gid chown string to host mapping: can't find uid for user {name}: no such user: {name}"
+    )]
     NoUser { name: String },
-    #[error("unable to convert uid/gid chown string to host mapping: can't find gid for group {name}: no such group: {name}")]
+    #[error(
+        "unable to convert uid/gid chown string to host mapping: can't find gid for group {name}: no such group: {name}"
+    )]
     NoGroup { name: String },
     #[error("invalid chown string {text:?}: expected user[:group]")]
     Malformed { text: String },
@@ -33,11 +37,6 @@ pub(crate) enum OwnerFault {
 
 impl Owner {
     pub(crate) const ROOT: Self = Self { uid: 0, gid: 0 };
-
-    /// Whether resolving `text` reads no file.
-    pub(crate) fn is_numeric(text: &str) -> bool {
-        text.split(':').all(|part| part.parse::<u32>().is_ok())
-    }
 
     /// The owner that `user[:group]` names in `root`. Without a group it is the number of the user, as
     /// in BuildKit.
@@ -58,9 +57,9 @@ impl Owner {
             "" => 0,
             user => match user.parse() {
                 Ok(uid) => uid,
-                Err(_) => look_up(root, "etc/passwd", user)?.ok_or_else(|| OwnerFault::NoUser {
-                    name: user.to_owned(),
-                })?,
+                Err(_) => {
+                    look_up(root, "etc/passwd", user)?.ok_or_else(|| OwnerFault::NoUser { name: user.to_owned() })?
+                }
             },
         };
         let gid = match group {
@@ -68,9 +67,9 @@ impl Owner {
             Some("") => 0,
             Some(group) => match group.parse() {
                 Ok(gid) => gid,
-                Err(_) => look_up(root, "etc/group", group)?.ok_or_else(|| OwnerFault::NoGroup {
-                    name: group.to_owned(),
-                })?,
+                Err(_) => {
+                    look_up(root, "etc/group", group)?.ok_or_else(|| OwnerFault::NoGroup { name: group.to_owned() })?
+                }
             },
         };
         Ok(Self { uid, gid })
@@ -81,7 +80,7 @@ impl Owner {
 fn look_up(root: &View, path: &'static str, name: &str) -> Result<Option<u32>, OwnerFault> {
     let found = match root.resolve(path.as_bytes(), LastLink::Follow)? {
         Resolved::Found(found) => found,
-        Resolved::Missing { .. } | Resolved::Blocked(_) => return Ok(None),
+        Resolved::Missing { .. } | Resolved::Blocked => return Ok(None),
     };
     let status = found.status;
     if status.kind != FileType::RegularFile || status.size_bytes > MAX_FILE_BYTES {
@@ -107,7 +106,11 @@ mod tests {
     fn owners() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
-        std::fs::write(root.path().join("etc/passwd"), "root:x:0:0::/:\nme:x:1000:50::/:/bin/sh\n").unwrap();
+        std::fs::write(
+            root.path().join("etc/passwd"),
+            "root:x:0:0::/:\nme:x:1000:50::/:/bin/sh\n",
+        )
+        .unwrap();
         std::fs::write(root.path().join("etc/group"), "users:x:100:\nbad:x\n").unwrap();
         let view = View::open(&[root.path().to_owned()], Whiteouts::Plain).unwrap();
         let check = |text: &str, expect: Option<(u32, u32)>| {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -90,8 +90,11 @@ pub(crate) enum Resolved {
         rest: Vec<Vec<u8>>,
     },
     /// Something that is no directory stands in the way.
-    Blocked(Found),
+    Blocked,
 }
+
+/// Extended attributes, sorted by name.
+pub(crate) type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Whether a link at a path's end is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +150,7 @@ impl View {
     }
 
     /// The entry `name` of a directory, links not followed.
-    pub(crate) fn child(
-        &self,
-        directory: &Directory,
-        name: &[u8],
-    ) -> Result<Option<Found>, ViewError> {
+    pub(crate) fn child(&self, directory: &Directory, name: &[u8]) -> Result<Option<Found>, ViewError> {
         let path = join(&directory.path, name);
         let c_name = CString::new(name).map_err(|_| self.kernel(&path)(Errno::INVAL))?;
         let mut found: Option<Found> = None;
@@ -171,10 +170,7 @@ impl View {
     }
 
     /// The entries of a directory, by name.
-    pub(crate) fn entries(
-        &self,
-        directory: &Directory,
-    ) -> Result<BTreeMap<Vec<u8>, Found>, ViewError> {
+    pub(crate) fn entries(&self, directory: &Directory) -> Result<BTreeMap<Vec<u8>, Found>, ViewError> {
         let mut open: BTreeMap<Vec<u8>, Option<Found>> = BTreeMap::new();
         let mut closed: BTreeMap<Vec<u8>, Option<Found>> = BTreeMap::new();
         for (at, &index) in directory.layers.iter().enumerate() {
@@ -187,8 +183,7 @@ impl View {
                     continue;
                 }
                 let path = join(&directory.path, name.to_bytes());
-                let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .map_err(self.kernel(&path))?;
+                let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(self.kernel(&path))?;
                 let mut found = open.remove(name.to_bytes()).flatten();
                 let goes_on = self.merge(&mut found, &path, index, Status::from(stat), is_last)?;
                 let into = if goes_on { &mut open } else { &mut closed };
@@ -257,7 +252,7 @@ impl View {
             }
             let Some(here) = stack.last() else { break };
             let Some(directory) = &here.directory else {
-                return Ok(Resolved::Blocked(here.clone()));
+                return Ok(Resolved::Blocked);
             };
             let Some(child) = self.child(directory, &name)? else {
                 let rest = std::iter::once(name).chain(waiting.into_iter().rev());
@@ -266,17 +261,13 @@ impl View {
                     rest: rest.collect(),
                 });
             };
-            if child.status.kind != FileType::Symlink
-                || (waiting.is_empty() && last == LastLink::Keep)
-            {
+            if child.status.kind != FileType::Symlink || (waiting.is_empty() && last == LastLink::Keep) {
                 stack.push(child);
                 continue;
             }
             links += 1;
             if links > MAX_LINKS {
-                return Err(ViewError::Links {
-                    path: path.to_vec(),
-                });
+                return Err(ViewError::Links { path: path.to_vec() });
             }
             let target = self.read_link(&child)?;
             if target.starts_with(b"/") {
@@ -305,13 +296,12 @@ impl View {
     pub(crate) fn read_link(&self, found: &Found) -> Result<Vec<u8>, ViewError> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let link = self.beneath(found.layer, &found.path, flags)?;
-        let target =
-            rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(self.kernel(&found.path))?;
+        let target = rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(self.kernel(&found.path))?;
         Ok(target.into_bytes())
     }
 
     /// The extended attributes that belong to content: capabilities and what users set.
-    pub(crate) fn attributes(&self, found: &Found) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewError> {
+    pub(crate) fn attributes(&self, found: &Found) -> Result<Attributes, ViewError> {
         if !matches!(found.status.kind, FileType::RegularFile | FileType::Directory) {
             return Ok(Vec::new());
         }
@@ -332,8 +322,7 @@ impl View {
                 continue;
             }
             let mut value = vec![0u8; 64 << 10];
-            let len = rustix::fs::fgetxattr(&file, name, &mut value)
-                .map_err(self.kernel(&found.path))?;
+            let len = rustix::fs::fgetxattr(&file, name, &mut value).map_err(self.kernel(&found.path))?;
             value.truncate(len);
             attributes.push((name.to_vec(), value));
         }
@@ -349,8 +338,7 @@ impl View {
     fn beneath(&self, layer: usize, path: &[u8], flags: OFlags) -> Result<OwnedFd, ViewError> {
         let below: &[u8] = if path.is_empty() { b"." } else { path };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.layers[layer], below, flags, Mode::empty(), resolve)
-            .map_err(self.kernel(path))
+        rustix::fs::openat2(&self.layers[layer], below, flags, Mode::empty(), resolve).map_err(self.kernel(path))
     }
 
     fn is_opaque(&self, folder: BorrowedFd<'_>) -> bool {
@@ -363,6 +351,19 @@ impl View {
     fn kernel(&self, path: &[u8]) -> impl FnOnce(Errno) -> ViewError + use<> {
         let (path, place) = (path.to_vec(), self.place.clone());
         move |errno| ViewError::Kernel { path, place, errno }
+    }
+}
+
+impl Found {
+    /// The one layer that has this and all below it, if there is only one.
+    pub(crate) fn only_layer(&self) -> Option<usize> {
+        match &self.directory {
+            None => Some(self.layer),
+            Some(directory) => match directory.layers.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            },
+        }
     }
 }
 
@@ -386,6 +387,7 @@ impl Status {
 }
 
 impl From<Stat> for Status {
+    #[allow(clippy::useless_conversion)] // the count of links has 32 bits on some CPUs
     fn from(stat: Stat) -> Self {
         Self {
             kind: FileType::from_raw_mode(stat.st_mode),
@@ -396,10 +398,7 @@ impl From<Stat> for Status {
             mtime: stat.st_mtime,
             links: stat.st_nlink.into(),
             inode: stat.st_ino,
-            device: (
-                rustix::fs::major(stat.st_rdev),
-                rustix::fs::minor(stat.st_rdev),
-            ),
+            device: (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
         }
     }
 }
@@ -418,9 +417,116 @@ pub(crate) fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
         .filter(|name| !name.is_empty() && *name != b".")
 }
 
-impl View {
-    /// The view's first directory, for messages.
-    pub(crate) fn place(&self) -> &Path {
-        &self.place
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// Three layers, top first, with whiteouts and opaque directories.
+    fn layers() -> Option<(tempfile::TempDir, View)> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return None;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let at = |path: &str| place.path().join(path);
+        for folder in [
+            "2/d",
+            "2/opaque",
+            "1/d/e",
+            "1/opaque",
+            "0/d/e",
+            "0/opaque",
+            "0/gone/deep",
+            "0/file",
+        ] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        for (path, text) in [
+            ("2/d/top", "2"),
+            ("1/d/e/x", "1"),
+            ("0/d/e/x", "0"),
+            ("0/d/e/y", "0"),
+            ("0/d/hidden", "0"),
+            ("2/opaque/a", "2"),
+            ("1/opaque/b", "1"),
+            ("0/opaque/c", "0"),
+            ("1/file", "1"),
+            ("0/file/below", "0"),
+        ] {
+            fs::write(at(path), text).unwrap();
+        }
+        for path in ["1/d/hidden", "2/gone"] {
+            rustix::fs::mknodat(rustix::fs::CWD, at(path), FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(at("1/opaque"), c"trusted.overlay.opaque", b"y", flags).unwrap();
+        symlink("/d/../d/e", at("2/abs")).unwrap();
+        symlink("../../..", at("2/d/up")).unwrap();
+        symlink("self", at("2/self")).unwrap();
+        let view = View::open(&[at("2"), at("1"), at("0")], Whiteouts::Hide).unwrap();
+        Some((place, view))
+    }
+
+    fn names_in(view: &View, path: &str) -> Vec<String> {
+        let Resolved::Found(found) = view.resolve(path.as_bytes(), LastLink::Follow).unwrap() else {
+            return vec!["-".to_owned()];
+        };
+        let Some(directory) = &found.directory else {
+            return vec![format!("layer {}", found.layer)];
+        };
+        let entries = view.entries(directory).unwrap().into_keys();
+        entries.map(|name| String::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn layers_merge_as_overlayfs_merges_them() {
+        let Some((_place, view)) = layers() else { return };
+        let check = |path: &str, expect: &[&str]| assert_eq!(names_in(&view, path), expect, "{path}");
+        check("/", &["abs", "d", "file", "opaque", "self"]);
+        check("/d", &["e", "top", "up"]);
+        check("/d/e", &["x", "y"]);
+        check("/d/e/x", &["layer 1"]);
+        check("/d/hidden", &["-"]);
+        check("/gone", &["-"]);
+        check("/gone/deep", &["-"]);
+        check("/opaque", &["a", "b"]);
+        check("/file", &["layer 1"]);
+        check("/file/below", &["-"]);
+    }
+
+    #[test]
+    fn links_stay_within() {
+        let Some((_place, view)) = layers() else { return };
+        let check = |path: &str, expect: &[&str]| assert_eq!(names_in(&view, path), expect, "{path}");
+        check("abs", &["x", "y"]);
+        check("abs/../top", &["layer 0"]);
+        check("d/up", &["abs", "d", "file", "opaque", "self"]);
+        check("d/up/../../d/top", &["layer 0"]);
+        check("../../../d/top", &["layer 0"]);
+        assert!(matches!(
+            view.resolve(b"self", LastLink::Follow),
+            Err(ViewError::Links { .. })
+        ));
+        assert!(matches!(view.resolve(b"self", LastLink::Keep), Ok(Resolved::Found(_))));
+        assert!(matches!(
+            view.resolve(b"file/x", LastLink::Follow),
+            Ok(Resolved::Blocked)
+        ));
+        let Ok(Resolved::Missing { parent, rest }) = view.resolve(b"abs/new/names", LastLink::Follow) else {
+            panic!("it is missing");
+        };
+        assert_eq!(
+            (parent.path.as_slice(), rest),
+            (&b"d/e"[..], vec![b"new".to_vec(), b"names".to_vec()])
+        );
+    }
+
+    #[test]
+    fn a_plain_directory_hides_nothing() {
+        let Some((place, _)) = layers() else { return };
+        let view = View::open(&[place.path().join("1/d")], Whiteouts::Plain).unwrap();
+        assert_eq!(names_in(&view, "/"), ["e", "hidden"]);
     }
 }

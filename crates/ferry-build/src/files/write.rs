@@ -17,16 +17,9 @@ use super::view::ViewError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteFault {
     #[error("write {path} below {}: {errno}", place.display())]
-    Kernel {
-        path: String,
-        place: PathBuf,
-        errno: Errno,
-    },
+    Kernel { path: String, place: PathBuf, errno: Errno },
     #[error("write {path}: {source}")]
-    Content {
-        path: String,
-        source: std::io::Error,
-    },
+    Content { path: String, source: std::io::Error },
     #[error(transparent)]
     View(#[from] ViewError),
 }
@@ -71,18 +64,19 @@ impl Writer<'_> {
             }
             LaidKind::File { content, .. } => {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = rustix::fs::openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR)
-                    .map_err(self.kernel(path))?;
+                let file =
+                    rustix::fs::openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR).map_err(self.kernel(path))?;
                 let file = self.fill(path, file.into(), content)?.into();
                 self.describe(path, &file, laid)
             }
             LaidKind::Link { target } => {
-                let target = CString::new(target.as_slice())
-                    .map_err(|_| self.kernel(path)(Errno::INVAL))?;
+                let target = CString::new(target.as_slice()).map_err(|_| self.kernel(path)(Errno::INVAL))?;
                 rustix::fs::symlinkat(&target, &folder, &name).map_err(self.kernel(path))?;
                 self.describe_named(path, &folder, &name, laid, None)
             }
-            LaidKind::Node { kind: FileType::Socket, .. } => Ok(()),
+            LaidKind::Node {
+                kind: FileType::Socket, ..
+            } => Ok(()),
             LaidKind::Node { kind, device } => {
                 let device = rustix::fs::makedev(device.0, device.1);
                 rustix::fs::mknodat(&folder, &name, *kind, Mode::RUSR | Mode::WUSR, device)
@@ -152,8 +146,14 @@ impl Writer<'_> {
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, WriteFault> {
         let below: &[u8] = if path.is_empty() { b"." } else { path };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(self.root.as_fd(), below, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
-            .map_err(self.kernel(path))
+        rustix::fs::openat2(
+            self.root.as_fd(),
+            below,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )
+        .map_err(self.kernel(path))
     }
 
     fn kernel(&self, path: &[u8]) -> impl FnOnce(Errno) -> WriteFault + use<> {

@@ -44,9 +44,9 @@ fn parse(arguments: &Arguments<'_>) -> Result<Parsed, Fault> {
 
 impl Instruction for Add {
     fn apply(&self, stage: &mut StageBuilder<'_, '_>) -> Result<(), PlanFault> {
-        let op =
-            self.transfer
-                .to_op(stage, SourceRoot::Context, ParentPaths::Drop, self.archives)?;
+        let op = self
+            .transfer
+            .to_op(stage, SourceRoot::Context, ParentPaths::Drop, self.archives)?;
         for source in &op.sources {
             if let CopySource::Path(path) = source
                 && is_remote(path)
@@ -78,10 +78,7 @@ mod tests {
     #[test]
     fn archives_are_unpacked_unless_told_otherwise() {
         assert_eq!(copies("ADD a.tar /")[0].archives, Archives::Unpack);
-        assert_eq!(
-            copies("ADD --unpack=false a.tar /")[0].archives,
-            Archives::Copy
-        );
+        assert_eq!(copies("ADD --unpack=false a.tar /")[0].archives, Archives::Copy);
         assert_eq!(copies("COPY a.tar /")[0].archives, Archives::Copy);
     }
 

@@ -53,10 +53,7 @@ impl Instruction for Arg {
     fn apply(&self, stage: &mut StageBuilder<'_, '_>) -> Result<(), PlanFault> {
         let mut created_by = "ARG".to_owned();
         for (name, default) in &self.variables {
-            let default = default
-                .as_deref()
-                .map(|default| stage.expand(default))
-                .transpose()?;
+            let default = default.as_deref().map(|default| stage.expand(default)).transpose()?;
             let value = stage.declare_arg(name, default);
             match value {
                 Some(value) if !crate::plan::is_proxy(name) => {
@@ -90,19 +87,14 @@ mod tests {
 
     #[test]
     fn platform_arguments_need_a_declaration() {
-        let image = apply(
-            "ENV before=$TARGETARCH\nARG TARGETARCH TARGETPLATFORM\nENV after=$TARGETARCH,$TARGETPLATFORM",
-        );
-        assert_eq!(
-            image.config.env[1..],
-            ["before=", "after=arm64,linux/arm64"]
-        );
+        let image =
+            apply("ENV before=$TARGETARCH\nARG TARGETARCH TARGETPLATFORM\nENV after=$TARGETARCH,$TARGETPLATFORM");
+        assert_eq!(image.config.env[1..], ["before=", "after=arm64,linux/arm64"]);
     }
 
     #[test]
     fn proxies_leave_no_trace() {
-        let case = Case::new("ARG HTTP_PROXY\nRUN x")
-            .build_arg("HTTP_PROXY", "http://user:password@proxy");
+        let case = Case::new("ARG HTTP_PROXY\nRUN x").build_arg("HTTP_PROXY", "http://user:password@proxy");
         let image = case.image();
         assert_eq!(image.created_by(0), "ARG HTTP_PROXY");
         assert_eq!(image.created_by(1), "RUN /bin/sh -c x # buildkit");

@@ -45,10 +45,7 @@ mod tests {
         assert_eq!(image.config.cmd.as_deref().unwrap(), ["a", "$b"]);
         assert_eq!(image.created_by(0), "CMD [\"a\" \"$b\"]");
         let image = apply("SHELL [\"/bin/bash\", \"-c\"]\nCMD a  $b");
-        assert_eq!(
-            image.config.cmd.as_deref().unwrap(),
-            ["/bin/bash", "-c", "a  $b"]
-        );
+        assert_eq!(image.config.cmd.as_deref().unwrap(), ["/bin/bash", "-c", "a  $b"]);
         assert_eq!(apply("CMD []").config.cmd.as_deref(), Some(&[][..]));
         assert_eq!(
             fault("CMD [1]"),

@@ -3,9 +3,7 @@
 use super::{Instruction, Parsed, Syntax, Trigger, step};
 use crate::dockerfile::{Arguments, Fault, FlagSpec, Heredoc, HeredocText};
 use crate::mode::ModeChange;
-use crate::plan::{
-    Archives, CopyOp, CopySource, ParentPaths, PlanFault, SourceRoot, StageBuilder, paths,
-};
+use crate::plan::{Archives, CopyOp, CopySource, ParentPaths, PlanFault, SourceRoot, StageBuilder, paths};
 
 pub(super) const SYNTAX: Syntax = Syntax {
     name: "COPY",
@@ -60,9 +58,7 @@ impl Instruction for Copy {
             Some(from) => (SourceRoot::Root, stage.source(from)?),
             None => (SourceRoot::Context, None),
         };
-        let op = self
-            .transfer
-            .to_op(stage, from, self.parents, Archives::Copy)?;
+        let op = self.transfer.to_op(stage, from, self.parents, Archives::Copy)?;
         let created_by = self.transfer.created_by("COPY", &op);
         stage.copy(op, root, created_by, &self.transfer.files)
     }
@@ -98,9 +94,10 @@ impl Transfer {
     pub(super) fn parse(arguments: &Arguments<'_>) -> Result<Self, Fault> {
         let mut words = arguments.list()?;
         let mut heredocs = arguments.heredocs.iter();
-        let destination = words.pop().filter(|_| !words.is_empty()).ok_or_else(|| {
-            arguments.count("at least two arguments: one or more sources, and a destination")
-        })?;
+        let destination = words
+            .pop()
+            .filter(|_| !words.is_empty())
+            .ok_or_else(|| arguments.count("at least two arguments: one or more sources, and a destination"))?;
         let sources = words
             .into_iter()
             .map(|word| match heredocs.clone().next() {
@@ -143,12 +140,8 @@ impl Transfer {
             });
         }
         let destination = stage.expand(&self.destination)?;
-        let mut expand_each = |written: &Option<String>| {
-            written
-                .as_deref()
-                .map(|written| stage.expand(written))
-                .transpose()
-        };
+        let mut expand_each =
+            |written: &Option<String>| written.as_deref().map(|written| stage.expand(written)).transpose();
         let owner = expand_each(&self.owner)?.filter(|owner| !owner.is_empty());
         let mode = expand_each(&self.mode)?
             .filter(|mode| !mode.is_empty())
@@ -239,9 +232,7 @@ mod tests {
 
     #[test]
     fn flags() {
-        let op =
-            copies("ENV u=me\nCOPY --chown=$u:1 --chmod=0644 --link --exclude=*.o --exclude=b a /")
-                .remove(0);
+        let op = copies("ENV u=me\nCOPY --chown=$u:1 --chmod=0644 --link --exclude=*.o --exclude=b a /").remove(0);
         assert_eq!(op.owner.as_deref(), Some("me:1"));
         assert_eq!(op.mode, ModeChange::parse("644"));
         assert_eq!(op.exclude, ["*.o", "b"]);
@@ -262,14 +253,8 @@ mod tests {
             fault("COPY --chmod=9 a b"),
             "invalid chmod parameter: '9', it should be octal between 0 and 07777, or symbolic"
         );
-        assert_eq!(
-            fault("COPY --link=x a b"),
-            "invalid value \"x\" for flag --link"
-        );
-        assert_eq!(
-            fault("COPY --from=$x a b"),
-            "invalid value \"$x\" for flag --from"
-        );
+        assert_eq!(fault("COPY --link=x a b"), "invalid value \"x\" for flag --link");
+        assert_eq!(fault("COPY --from=$x a b"), "invalid value \"$x\" for flag --from");
         assert_eq!(fault("COPY --from= a b"), "missing a value on flag: --from");
     }
 }

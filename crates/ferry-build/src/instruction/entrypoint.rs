@@ -48,9 +48,6 @@ mod tests {
         assert_eq!(image.config.cmd, None);
         let image = apply("CMD [\"mine\"]\nENTRYPOINT a b");
         assert_eq!(image.config.cmd.as_deref().unwrap(), ["mine"]);
-        assert_eq!(
-            image.config.entrypoint.as_deref().unwrap(),
-            ["/bin/sh", "-c", "a b"]
-        );
+        assert_eq!(image.config.entrypoint.as_deref().unwrap(), ["/bin/sh", "-c", "a b"]);
     }
 }

@@ -63,11 +63,7 @@ fn range(word: &str) -> Option<Vec<(u16, String)>> {
     }
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
     let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then(|| {
-        (first..=last)
-            .map(|port| (port, protocol.clone()))
-            .collect()
-    })
+    (first <= last).then(|| (first..=last).map(|port| (port, protocol.clone())).collect())
 }
 
 #[cfg(test)]
@@ -78,14 +74,8 @@ mod tests {
     fn ports() {
         let image = apply("ENV p=\"90 91/udp\"\nEXPOSE 80 $p 100-101/SCTP");
         let ports: Vec<&String> = image.config.exposed_ports.keys().collect();
-        assert_eq!(
-            ports,
-            ["100/sctp", "101/sctp", "80/tcp", "90/tcp", "91/udp"]
-        );
-        assert_eq!(
-            image.created_by(1),
-            "EXPOSE [80/tcp 90/tcp 91/udp 100/sctp 101/sctp]"
-        );
+        assert_eq!(ports, ["100/sctp", "101/sctp", "80/tcp", "90/tcp", "91/udp"]);
+        assert_eq!(image.created_by(1), "EXPOSE [80/tcp 90/tcp 91/udp 100/sctp 101/sctp]");
     }
 
     #[test]

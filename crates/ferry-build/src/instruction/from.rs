@@ -25,9 +25,7 @@ pub(crate) struct From {
 fn parse(arguments: &Arguments<'_>) -> Result<Parsed, Fault> {
     let (base, name) = match arguments.words().as_slice() {
         [base] => (*base, None),
-        [base, keyword, name] if keyword.eq_ignore_ascii_case("as") => {
-            (*base, Some(stage_name(name)?))
-        }
+        [base, keyword, name] if keyword.eq_ignore_ascii_case("as") => (*base, Some(stage_name(name)?)),
         [_, keyword, _] => {
             let from = (*keyword).to_owned();
             return Err(Fault::NotAs { from });
@@ -63,11 +61,7 @@ mod tests {
         let got = match &parsed {
             Ok(file) => {
                 let from = &file.stages[0].from.value;
-                Ok((
-                    from.base.as_str(),
-                    from.platform.as_deref(),
-                    from.name.as_deref(),
-                ))
+                Ok((from.base.as_str(), from.platform.as_deref(), from.name.as_deref()))
             }
             Err(error) => Err(error.fault.to_string()),
         };
@@ -77,10 +71,7 @@ mod tests {
     #[test]
     fn forms() {
         check("FROM busybox", Ok(("busybox", None, None)));
-        check(
-            "from busybox:1 as Build",
-            Ok(("busybox:1", None, Some("build"))),
-        );
+        check("from busybox:1 as Build", Ok(("busybox:1", None, Some("build"))));
         check(
             "FROM --platform=$BUILDPLATFORM ${BASE:-x} AS a.b-c_1",
             Ok(("${BASE:-x}", Some("$BUILDPLATFORM"), Some("a.b-c_1"))),
@@ -90,20 +81,14 @@ mod tests {
     #[test]
     fn faults() {
         check("FROM", Err("FROM requires either one or three arguments"));
-        check(
-            "FROM a b",
-            Err("FROM requires either one or three arguments"),
-        );
+        check("FROM a b", Err("FROM requires either one or three arguments"));
         check("FROM a is b", Err("is stands where AS was expected"));
         check("FROM a AS 1b", Err("invalid name for build stage: \"1b\""));
         check(
             "FROM --platfrom=x a",
             Err("unknown flag: --platfrom (did you mean --platform?)"),
         );
-        check(
-            "FROM --platform a",
-            Err("missing a value on flag: --platform"),
-        );
+        check("FROM --platform a", Err("missing a value on flag: --platform"));
         check(
             "FROM --platform=a --platform=b c",
             Err("duplicate flag specified: --platform"),

@@ -42,9 +42,7 @@ fn parse(arguments: &Arguments<'_>) -> Result<Parsed, Fault> {
                 CommandForm::Exec(words) if words.is_empty() => {
                     return Err(Fault::HealthcheckNoCommand);
                 }
-                CommandForm::Exec(words) => {
-                    std::iter::once("CMD".to_owned()).chain(words).collect()
-                }
+                CommandForm::Exec(words) => std::iter::once("CMD".to_owned()).chain(words).collect(),
                 CommandForm::Shell(text) => vec!["CMD-SHELL".to_owned(), text],
             };
             config.interval_ns = duration(arguments, "interval")?;
@@ -152,12 +150,7 @@ mod tests {
         let check = image.config.healthcheck.as_ref().unwrap();
         assert_eq!(check.test, ["CMD", "a", "b"]);
         assert_eq!(
-            apply("HEALTHCHECK NONE")
-                .config
-                .healthcheck
-                .as_ref()
-                .unwrap()
-                .test,
+            apply("HEALTHCHECK NONE").config.healthcheck.as_ref().unwrap().test,
             ["NONE"]
         );
     }
@@ -168,20 +161,11 @@ mod tests {
             fault("HEALTHCHECK FOO x"),
             "unknown type \"FOO\" in HEALTHCHECK (try CMD)"
         );
-        assert_eq!(
-            fault("HEALTHCHECK CMD"),
-            "missing command after HEALTHCHECK CMD"
-        );
-        assert_eq!(
-            fault("HEALTHCHECK NONE x"),
-            "HEALTHCHECK NONE takes no arguments"
-        );
+        assert_eq!(fault("HEALTHCHECK CMD"), "missing command after HEALTHCHECK CMD");
+        assert_eq!(fault("HEALTHCHECK NONE x"), "HEALTHCHECK NONE takes no arguments");
         for value in ["1", "x", "-1s", "1us", ""] {
             let expect = format!("invalid value {value:?} for flag --interval");
-            assert_eq!(
-                fault(&format!("HEALTHCHECK --interval={value} CMD x")),
-                expect
-            );
+            assert_eq!(fault(&format!("HEALTHCHECK --interval={value} CMD x")), expect);
         }
     }
 }

@@ -112,9 +112,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 
 /// The flags of the instruction called `name`.
 pub(crate) fn flags_of(name: &str) -> Vec<&'static str> {
-    find(name).map_or_else(Vec::new, |syntax| {
-        syntax.flags.iter().map(|flag| flag.name).collect()
-    })
+    find(name).map_or_else(Vec::new, |syntax| syntax.flags.iter().map(|flag| flag.name).collect())
 }
 
 /// An instruction that acts within a stage, as the table's functions return it.
@@ -129,4 +127,4 @@ fn quoted(words: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

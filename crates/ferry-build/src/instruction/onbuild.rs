@@ -77,14 +77,8 @@ mod tests {
             fault("ONBUILD ONBUILD RUN x"),
             "chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"
         );
-        assert_eq!(
-            fault("ONBUILD FROM x"),
-            "FROM isn't allowed as an ONBUILD trigger"
-        );
-        assert_eq!(
-            fault("ONBUILD RNU x"),
-            "unknown instruction: RNU (did you mean RUN?)"
-        );
+        assert_eq!(fault("ONBUILD FROM x"), "FROM isn't allowed as an ONBUILD trigger");
+        assert_eq!(fault("ONBUILD RNU x"), "unknown instruction: RNU (did you mean RUN?)");
         assert_eq!(fault("ONBUILD ENV x"), "ENV requires two arguments");
     }
 }

@@ -68,10 +68,7 @@ fn parse(arguments: &Arguments<'_>) -> Result<Parsed, Fault> {
     step(Run {
         command: command(arguments)?,
         network,
-        mounts: flags
-            .values("mount")
-            .map(MountSpec::parse)
-            .collect::<Result<_, _>>()?,
+        mounts: flags.values("mount").map(MountSpec::parse).collect::<Result<_, _>>()?,
         heredocs: arguments.heredocs.to_vec(),
     })
 }
@@ -109,9 +106,7 @@ impl Instruction for Run {
                 };
                 (vec![path], Some(script))
             }
-            Command::Script { text, .. } => {
-                (CommandForm::Shell(text.clone()).to_args(&shell), None)
-            }
+            Command::Script { text, .. } => (CommandForm::Shell(text.clone()).to_args(&shell), None),
         };
         if args.is_empty() {
             return Err(PlanFault::EmptyCommand);
@@ -152,10 +147,7 @@ mod tests {
         check("RUN a  b $c", &["/bin/sh", "-c", "a  b $c"]);
         check("RUN [\"a\", \"$b\"]", &["a", "$b"]);
         check("RUN a \\\n  b", &["/bin/sh", "-c", "a   b"]);
-        check(
-            "SHELL [\"/bin/bash\", \"-ec\"]\nRUN a",
-            &["/bin/bash", "-ec", "a"],
-        );
+        check("SHELL [\"/bin/bash\", \"-ec\"]\nRUN a", &["/bin/bash", "-ec", "a"]);
         check("RUN <<EOF\na\nb $c\nEOF", &["/bin/sh", "-c", "a\nb $c\n"]);
         check(
             "RUN cat <<-'X' > /y\n\ta\nX",
@@ -168,10 +160,7 @@ mod tests {
     fn variables_of_the_build_are_in_the_environment_and_in_history() {
         let case = Case::new("ARG a=1\nARG b\nARG c\nENV a=2 PATH=/p\nRUN x").build_arg("c", "3");
         assert_eq!(case.runs()[0].env, ["PATH=/p", "a=2", "c=3"]);
-        assert_eq!(
-            case.image().created_by(4),
-            "RUN |3 a=2 b= c=3 /bin/sh -c x # buildkit"
-        );
+        assert_eq!(case.image().created_by(4), "RUN |3 a=2 b= c=3 /bin/sh -c x # buildkit");
     }
 
     #[test]
@@ -185,10 +174,7 @@ mod tests {
     #[test]
     fn faults() {
         assert_eq!(fault("RUN"), "RUN requires at least one argument");
-        assert_eq!(
-            fault("RUN --network=x a"),
-            "invalid value \"x\" for flag --network"
-        );
+        assert_eq!(fault("RUN --network=x a"), "invalid value \"x\" for flag --network");
         assert_eq!(
             fault("RUN --security=insecure a"),
             "RUN --security=insecure is not supported yet"

@@ -44,10 +44,7 @@ mod tests {
     fn shells() {
         let image = apply("SHELL [\"/bin/bash\", \"-c\"]");
         assert_eq!(image.config.shell.as_deref().unwrap(), ["/bin/bash", "-c"]);
-        assert_eq!(
-            fault("SHELL bash"),
-            "SHELL requires the arguments to be in JSON form"
-        );
+        assert_eq!(fault("SHELL bash"), "SHELL requires the arguments to be in JSON form");
         assert_eq!(fault("SHELL []"), "SHELL requires at least one argument");
     }
 }

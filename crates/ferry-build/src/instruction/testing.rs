@@ -55,9 +55,7 @@ impl Case {
     }
 
     pub(crate) fn build_arg(mut self, name: &str, value: &str) -> Self {
-        self.request
-            .build_args
-            .insert(name.to_owned(), value.to_owned());
+        self.request.build_args.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -76,8 +74,7 @@ impl Case {
     }
 
     fn plan(&self) -> Result<Plan, String> {
-        let file = Dockerfile::parse("Dockerfile", self.text.as_bytes())
-            .map_err(|error| error.fault.to_string())?;
+        let file = Dockerfile::parse("Dockerfile", self.text.as_bytes()).map_err(|error| error.fault.to_string())?;
         let target = file.stages.len() - 1;
         match plan(&file, &self.request, target, &[platform()], &self.images) {
             Ok(Planned::Complete(plan)) => Ok(*plan),

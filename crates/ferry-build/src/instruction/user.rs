@@ -38,9 +38,6 @@ mod tests {
 
     #[test]
     fn users() {
-        assert_eq!(
-            apply("ENV u=1000\nUSER $u:daemon").config.user,
-            "1000:daemon"
-        );
+        assert_eq!(apply("ENV u=1000\nUSER $u:daemon").config.user, "1000:daemon");
     }
 }

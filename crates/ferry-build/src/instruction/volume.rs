@@ -53,9 +53,6 @@ mod tests {
         let paths: Vec<&String> = image.config.volumes.keys().collect();
         assert_eq!(paths, ["/a", "/b", "/c", "/d e"]);
         assert_eq!(image.created_by(1), "VOLUME [/a /b]");
-        assert_eq!(
-            fault("VOLUME [\"\"]"),
-            "VOLUME requires paths that are not empty"
-        );
+        assert_eq!(fault("VOLUME [\"\"]"), "VOLUME requires paths that are not empty");
     }
 }

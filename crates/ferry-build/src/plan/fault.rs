@@ -17,28 +17,18 @@ pub enum PlanFault {
     #[error("base name ({written}) should not be blank")]
     BlankBase { written: String },
     #[error("failed to parse stage name {name:?}: {source}")]
-    Reference {
-        name: String,
-        source: ReferenceError,
-    },
+    Reference { name: String, source: ReferenceError },
     #[error("failed to parse platform {written:?}: {source}")]
-    Platform {
-        written: String,
-        source: PlatformError,
-    },
+    Platform { written: String, source: PlatformError },
     #[error("empty platform value from expression {written}")]
     BlankPlatform { written: String },
-    #[error(
-        "invalid from flag value {from}: refers to stage {number}, which is not before this one"
-    )]
+    #[error("invalid from flag value {from}: refers to stage {number}, which is not before this one")]
     LaterStage { from: String, number: usize },
     #[error("RUN needs a command")]
     EmptyCommand,
     #[error("invalid signal: {signal}")]
     BadSignal { signal: String },
-    #[error(
-        "invalid chmod parameter: '{mode}', it should be octal between 0 and 07777, or symbolic"
-    )]
+    #[error("invalid chmod parameter: '{mode}', it should be octal between 0 and 07777, or symbolic")]
     BadMode { mode: String },
     #[error("ADD from {url} is not supported yet")]
     RemoteAdd { url: String },
@@ -57,9 +47,9 @@ impl PlanFault {
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::RemoteAdd { .. }
-            | Self::UnsupportedMount { .. }
-            | Self::Written(Fault::UnsupportedFlag { .. }) => ErrorClass::NotImplemented,
+            Self::RemoteAdd { .. } | Self::UnsupportedMount { .. } | Self::Written(Fault::UnsupportedFlag { .. }) => {
+                ErrorClass::NotImplemented
+            }
             _ => ErrorClass::Invalid,
         }
     }

@@ -14,11 +14,10 @@ mod stage;
 
 pub use fault::PlanFault;
 pub(crate) use graph::{
-    Archives, CachePolicy, CopyOp, CopySource, Graph, ImageKey, MakeDirectoryOp, MountKind, Node,
-    NodeIndex, Op, ParentPaths, PlannedImage, PlannedStep, RootRef, RunMount, RunOp, Script,
-    Sharing, SourceRoot,
+    Archives, CachePolicy, CopyOp, CopySource, ImageKey, MakeDirectoryOp, MountKind, Node, NodeIndex, Op, ParentPaths,
+    PlannedImage, RootRef, RunMount, RunOp, Script, Sharing, SourceRoot,
 };
 pub(crate) use needs::first_needs;
 pub(crate) use planner::{Plan, PlanError, Planned, plan};
-pub(crate) use predefined::{is_predefined, is_proxy};
+pub(crate) use predefined::is_proxy;
 pub(crate) use stage::StageBuilder;

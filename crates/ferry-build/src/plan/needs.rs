@@ -19,41 +19,57 @@ pub(crate) fn first_needs(
 ) -> BTreeSet<ImageKey> {
     let mut needs = BTreeSet::new();
     for platform in platforms {
-        let Ok(globals) = GlobalArgs::of(file, request, platform, "default", &mut BTreeSet::new())
-        else {
+        let seen = look(file, request, target, platform);
+        needs.extend(seen.images);
+    }
+    needs
+}
+
+/// The stages that `target` stands on or reads, itself included, as far as the file alone says.
+pub(super) fn needed_stages(
+    file: &Dockerfile,
+    request: &BuildRequest,
+    target: usize,
+    platform: &Platform,
+) -> BTreeSet<usize> {
+    look(file, request, target, platform).stages
+}
+
+/// What is needed for one platform.
+#[derive(Default)]
+struct Seen {
+    stages: BTreeSet<usize>,
+    images: BTreeSet<ImageKey>,
+}
+
+fn look(file: &Dockerfile, request: &BuildRequest, target: usize, platform: &Platform) -> Seen {
+    let mut seen = Seen::default();
+    let Ok(globals) = GlobalArgs::of(file, request, platform, "default", &mut BTreeSet::new()) else {
+        return seen;
+    };
+    let mut waiting = vec![target];
+    while let Some(number) = waiting.pop() {
+        if !seen.stages.insert(number) {
+            continue;
+        }
+        let stage = &file.stages[number];
+        let escape = file.directives.escape;
+        let Ok((base, own)) = globals.resolve_from(&stage.from, escape, platform) else {
             continue;
         };
-        let mut waiting = vec![target];
-        let mut seen = BTreeSet::new();
-        while let Some(number) = waiting.pop() {
-            if !seen.insert(number) {
-                continue;
-            }
-            let stage = &file.stages[number];
-            let escape = file.directives.escape;
-            let Ok((base, own)) = globals.resolve_from(&stage.from, escape, platform) else {
-                continue;
-            };
-            let stage_platform = own.unwrap_or_else(|| platform.clone());
-            let read = stage
-                .instructions
-                .iter()
-                .flat_map(|instruction| instruction.value.sources());
-            for name in std::iter::once(base.as_str()).chain(read) {
-                if let Some(earlier) = file.stage_before(name, number) {
-                    waiting.push(earlier);
-                } else if name != "scratch"
-                    && name.parse::<usize>().is_err()
-                    && let Ok(reference) = Reference::parse(name)
-                {
-                    let platform = stage_platform.clone();
-                    needs.insert(ImageKey {
-                        reference,
-                        platform,
-                    });
-                }
+        let stage_platform = own.unwrap_or_else(|| platform.clone());
+        let read = stage.instructions.iter().flat_map(|line| line.value.sources());
+        for name in std::iter::once(base.as_str()).chain(read) {
+            if let Some(earlier) = file.stage_before(name, number) {
+                waiting.push(earlier);
+            } else if name != "scratch"
+                && name.parse::<usize>().is_err()
+                && let Ok(reference) = Reference::parse(name)
+            {
+                let platform = stage_platform.clone();
+                seen.images.insert(ImageKey { reference, platform });
             }
         }
     }
-    needs
+    seen
 }

@@ -3,11 +3,7 @@
 /// `path` as an absolute path without `.`, `..` and doubled slashes; relative ones stand on `working_dir`.
 pub(crate) fn absolute(working_dir: &str, path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    let base = if path.starts_with('/') {
-        ""
-    } else {
-        working_dir
-    };
+    let base = if path.starts_with('/') { "" } else { working_dir };
     for part in base.split('/').chain(path.split('/')) {
         match part {
             "" | "." => {}
@@ -22,8 +18,7 @@ pub(crate) fn absolute(working_dir: &str, path: &str) -> String {
 
 /// A destination of COPY: absolute, and a trailing slash stays, since it says that a directory is meant.
 pub(crate) fn destination(working_dir: &str, path: &str) -> String {
-    let names_a_directory =
-        path.is_empty() || path == "." || path.ends_with('/') || path.ends_with("/.");
+    let names_a_directory = path.is_empty() || path == "." || path.ends_with('/') || path.ends_with("/.");
     let absolute = absolute(working_dir, path);
     if names_a_directory && absolute != "/" {
         return absolute + "/";

@@ -1,11 +1,12 @@
 //! Planning a whole build: each needed stage for each platform, into one graph.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use ferry_oci::{ImageConfig, Platform, Reference};
 
 use super::graph::{Graph, ImageKey, PlannedImage, PlannedStep, RootRef};
+use super::needs::needed_stages;
 use super::predefined::{is_predefined, platform_args};
 use super::stage::StageBuilder;
 use super::{CopySource, NodeIndex, Op, PlanFault, SourceRoot};
@@ -41,8 +42,15 @@ pub(crate) struct PlanError {
     pub(crate) source: Source,
 }
 
-/// Stages that stand on one another; far beyond any Dockerfile that people write.
-const MAX_STAGE_DEPTH: usize = 200;
+impl PlanError {
+    /// Whether nothing is wrong but that an image is not at hand yet.
+    fn is_waiting(&self) -> bool {
+        matches!(self.fault, PlanFault::ImageNeeded)
+    }
+}
+
+/// Stages within stages that only ONBUILD triggers reveal; all others are planned one after the other.
+const MAX_STAGE_DEPTH: usize = 20;
 
 /// Plans stage number `target` of `file` for each of `platforms`.
 pub(crate) fn plan(
@@ -59,6 +67,7 @@ pub(crate) fn plan(
         images,
         graph: Graph::default(),
         stages: HashMap::new(),
+        waiting: HashSet::new(),
         needs: BTreeSet::new(),
         used_args: BTreeSet::new(),
         warnings: file.warnings.clone(),
@@ -67,12 +76,9 @@ pub(crate) fn plan(
     };
     let mut planned = Vec::new();
     for platform in platforms {
-        match planner.stage(target, platform) {
+        match planner.stage_with_needs(target, platform) {
             Ok(stage) => planned.push(planner.finish(&stage)),
-            Err(PlanError {
-                fault: PlanFault::ImageNeeded,
-                ..
-            }) => {}
+            Err(error) if error.is_waiting() => {}
             Err(error) => return Err(error),
         }
     }
@@ -99,6 +105,8 @@ pub(crate) struct Planner<'f> {
     pub(super) images: &'f HashMap<ImageKey, BaseImage>,
     pub(super) graph: Graph,
     stages: HashMap<(usize, Platform), Rc<PlannedStage>>,
+    /// Stages that wait for an image.
+    waiting: HashSet<(usize, Platform)>,
     needs: BTreeSet<ImageKey>,
     pub(super) used_args: BTreeSet<String>,
     pub(super) warnings: Vec<Oddity>,
@@ -117,14 +125,29 @@ pub(super) struct PlannedStage {
 }
 
 impl<'f> Planner<'f> {
+    /// Plans a stage and before it all that it needs, as far as the file alone says.
+    pub(super) fn stage_with_needs(&mut self, number: usize, target: &Platform) -> Result<Rc<PlannedStage>, PlanError> {
+        if !self.stages.contains_key(&(number, target.clone())) {
+            // A stage needs earlier ones only: in this order none has to wait for another.
+            for needed in needed_stages(self.file, self.request, number, target) {
+                match self.stage(needed, target) {
+                    Err(error) if !error.is_waiting() => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        self.stage(number, target)
+    }
+
     /// Plans a stage, or finds it planned.
-    pub(super) fn stage(
-        &mut self,
-        number: usize,
-        target: &Platform,
-    ) -> Result<Rc<PlannedStage>, PlanError> {
+    pub(super) fn stage(&mut self, number: usize, target: &Platform) -> Result<Rc<PlannedStage>, PlanError> {
         if let Some(stage) = self.stages.get(&(number, target.clone())) {
             return Ok(stage.clone());
+        }
+        let key = (number, target.clone());
+        if self.waiting.contains(&key) {
+            let lines = self.file.stages[number].from.lines;
+            return Err(self.error(PlanFault::ImageNeeded, lines));
         }
         if self.depth >= MAX_STAGE_DEPTH {
             let limit = MAX_STAGE_DEPTH;
@@ -134,9 +157,19 @@ impl<'f> Planner<'f> {
         self.depth += 1;
         let stage = StageBuilder::build(self, number, target.clone());
         self.depth -= 1;
-        let stage = Rc::new(stage?);
-        self.stages.insert((number, target.clone()), stage.clone());
-        Ok(stage)
+        match stage {
+            Ok(stage) => {
+                let stage = Rc::new(stage);
+                self.stages.insert(key, stage.clone());
+                Ok(stage)
+            }
+            Err(error) => {
+                if error.is_waiting() {
+                    self.waiting.insert(key);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// The image for a platform, or a note that it is needed.
@@ -145,10 +178,7 @@ impl<'f> Planner<'f> {
         reference: Reference,
         platform: Platform,
     ) -> Result<(&'f BaseImage, ImageKey), PlanFault> {
-        let key = ImageKey {
-            reference,
-            platform,
-        };
+        let key = ImageKey { reference, platform };
         match self.images.get(&key) {
             Some(image) => Ok((image, key)),
             None => {
@@ -174,11 +204,7 @@ impl<'f> Planner<'f> {
     }
 
     pub(super) fn uses_cache(&self, stage: usize) -> super::CachePolicy {
-        let is_named = |names: &[String]| {
-            names
-                .iter()
-                .any(|name| self.file.stage(name) == Some(stage))
-        };
+        let is_named = |names: &[String]| names.iter().any(|name| self.file.stage(name) == Some(stage));
         match &self.request.cache {
             CacheUse::None => super::CachePolicy::Ignore,
             CacheUse::Except(names) if is_named(names) => super::CachePolicy::Ignore,
@@ -218,10 +244,7 @@ impl<'f> Planner<'f> {
             .collect();
         if !unused.is_empty() {
             self.warnings.push(Oddity {
-                short: format!(
-                    "One or more build-args [{}] were not consumed",
-                    unused.join(" ")
-                ),
+                short: format!("One or more build-args [{}] were not consumed", unused.join(" ")),
                 rule: "UnconsumedBuildArg",
                 lines: LineRange { first: 1, last: 1 },
             });

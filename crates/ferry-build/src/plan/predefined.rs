@@ -3,13 +3,7 @@
 use ferry_oci::Platform;
 
 /// Proxies: given to RUN steps when `--build-arg` sets them, never in history or in cache keys.
-const PROXIES: [&str; 5] = [
-    "http_proxy",
-    "https_proxy",
-    "ftp_proxy",
-    "no_proxy",
-    "all_proxy",
-];
+const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
 /// Others that may be set without being declared, and that no warning is due for.
 const QUIET: [&str; 8] = [
@@ -34,18 +28,13 @@ pub(crate) fn is_predefined(name: &str) -> bool {
     is_proxy(name)
         || QUIET.contains(&name)
         || ["TARGET", "BUILD"].iter().any(|side| {
-            name.strip_prefix(side).is_some_and(|rest| {
-                ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT", "STAGE"].contains(&rest)
-            })
+            name.strip_prefix(side)
+                .is_some_and(|rest| ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT", "STAGE"].contains(&rest))
         })
 }
 
 /// The platform ARGs with their values.
-pub(super) fn platform_args(
-    build: &Platform,
-    target: &Platform,
-    target_stage: &str,
-) -> Vec<(String, String)> {
+pub(super) fn platform_args(build: &Platform, target: &Platform, target_stage: &str) -> Vec<(String, String)> {
     let mut args = Vec::new();
     for (side, platform) in [("BUILD", build), ("TARGET", target)] {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -80,11 +69,7 @@ mod tests {
     #[test]
     fn values() {
         let platform = |text: &str| text.parse::<Platform>().unwrap();
-        let args = platform_args(
-            &platform("linux/amd64"),
-            &platform("linux/arm/v7"),
-            "default",
-        );
+        let args = platform_args(&platform("linux/amd64"), &platform("linux/arm/v7"), "default");
         let value = |name: &str| &args.iter().find(|(n, _)| n == name).unwrap().1;
         assert_eq!(value("TARGETPLATFORM"), "linux/arm/v7");
         assert_eq!(value("TARGETVARIANT"), "v7");

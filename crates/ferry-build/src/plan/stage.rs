@@ -52,14 +52,8 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
         let file = planner.file;
         let stage = &file.stages[number];
         let target_stage = planner.stage_name_of_target();
-        let globals = GlobalArgs::of(
-            file,
-            planner.request,
-            &target,
-            &target_stage,
-            &mut planner.used_args,
-        )
-        .map_err(|(fault, lines)| planner.error(fault, lines))?;
+        let globals = GlobalArgs::of(file, planner.request, &target, &target_stage, &mut planner.used_args)
+            .map_err(|(fault, lines)| planner.error(fault, lines))?;
         let mut builder = Self {
             number,
             platform: target.clone(),
@@ -89,9 +83,7 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
             planner,
         };
         let lines = stage.from.lines;
-        let triggers = builder
-            .begin()
-            .map_err(|fault| builder.planner.error(fault, lines))?;
+        let triggers = builder.begin().map_err(|fault| builder.planner.error(fault, lines))?;
         // Triggers of the base are no lines of this file: the FROM stands for them.
         for trigger in &triggers {
             builder.apply(trigger, lines)?;
@@ -108,11 +100,7 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
         })
     }
 
-    fn apply(
-        &mut self,
-        instruction: &Located<Box<dyn Instruction>>,
-        lines: LineRange,
-    ) -> Result<(), PlanError> {
+    fn apply(&mut self, instruction: &Located<Box<dyn Instruction>>, lines: LineRange) -> Result<(), PlanError> {
         self.lines = lines;
         self.text.clone_from(&instruction.text);
         instruction
@@ -125,19 +113,14 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
     fn begin(&mut self) -> Result<Vec<Located<Box<dyn Instruction>>>, PlanFault> {
         let file = self.planner.file;
         let from = &file.stages[self.number].from;
-        let (base, platform) =
-            self.globals
-                .resolve_from(from, file.directives.escape, &self.target)?;
+        let (base, platform) = self.globals.resolve_from(from, file.directives.escape, &self.target)?;
         let mut steps = self.own_steps();
         if base == "scratch" {
             self.platform = platform.unwrap_or_else(|| self.target.clone());
             self.image = empty_image(&self.platform);
             self.name_steps(steps);
         } else if let Some(number) = file.stage_before(&base, self.number) {
-            let base = self
-                .planner
-                .stage(number, &self.target)
-                .map_err(|error| error.fault)?;
+            let base = self.planner.stage(number, &self.target).map_err(|error| error.fault)?;
             self.root = base.root;
             self.platform = base.platform.clone();
             self.image = base.image.clone();
@@ -176,10 +159,7 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let more = triggers
-            .iter()
-            .filter(|trigger| trigger.value.is_step())
-            .count();
+        let more = triggers.iter().filter(|trigger| trigger.value.is_step()).count();
         self.name_steps(steps + more);
         Ok(triggers)
     }
@@ -215,9 +195,7 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
         }
         .word(&text)
         .unwrap_or(text);
-        let (instruction, rest) = known
-            .split_once(char::is_whitespace)
-            .unwrap_or((known.as_str(), ""));
+        let (instruction, rest) = known.split_once(char::is_whitespace).unwrap_or((known.as_str(), ""));
         let mut shown = format!("{} {}", instruction.to_uppercase(), rest.trim());
         if let Some(heredoc) = heredocs.first() {
             shown.push_str(&summary(&heredoc.content));
@@ -270,10 +248,7 @@ impl StageBuilder<'_, '_> {
     }
 
     /// Names and values, all with the variables as they are now.
-    pub(crate) fn expand_pairs(
-        &mut self,
-        pairs: &[(String, String)],
-    ) -> Result<Vec<(String, String)>, PlanFault> {
+    pub(crate) fn expand_pairs(&mut self, pairs: &[(String, String)]) -> Result<Vec<(String, String)>, PlanFault> {
         pairs
             .iter()
             .map(|(name, value)| Ok((self.expand(name)?, self.expand(value)?)))
@@ -299,10 +274,7 @@ impl StageBuilder<'_, '_> {
             },
         });
         for name in undefined.into_inner() {
-            self.warn(
-                "UndefinedVar",
-                format!("Usage of undefined variable '${name}'"),
-            );
+            self.warn("UndefinedVar", format!("Usage of undefined variable '${name}'"));
         }
         expanded
     }
@@ -328,7 +300,7 @@ impl StageBuilder<'_, '_> {
         let file = self.planner.file;
         if let Some(number) = file.stage_before(from, self.number) {
             let target = self.target.clone();
-            let stage = self.planner.stage(number, &target);
+            let stage = self.planner.stage_with_needs(number, &target);
             return stage.map(|stage| stage.root).map_err(|error| error.fault);
         }
         if from.eq_ignore_ascii_case("scratch") {
@@ -338,9 +310,7 @@ impl StageBuilder<'_, '_> {
             let from = from.to_owned();
             return Err(PlanFault::LaterStage { from, number });
         }
-        let (image, key) = self
-            .planner
-            .image(parse_reference(from)?, self.platform.clone())?;
+        let (image, key) = self.planner.image(parse_reference(from)?, self.platform.clone())?;
         let manifest = image.manifest;
         let name = format!("FROM {}", image.reference);
         Ok(self.add(name, Op::Image { key, manifest }, None, Vec::new()))
@@ -393,9 +363,7 @@ impl StageBuilder<'_, '_> {
             .request
             .build_args
             .iter()
-            .filter(|(name, _)| {
-                is_proxy(name) && !env.iter().any(|variable| is_named(variable, name))
-            })
+            .filter(|(name, _)| is_proxy(name) && !env.iter().any(|variable| is_named(variable, name)))
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let working_dir = paths::absolute("/", &self.image.config.working_dir);
@@ -511,18 +479,14 @@ impl StageBuilder<'_, '_> {
     /// Makes a directory.
     pub(crate) fn make_directory(&mut self, path: &str) {
         let name = self.instruction_name(&[]);
-        let op = MakeDirectoryOp {
-            path: path.to_owned(),
-        };
+        let op = MakeDirectoryOp { path: path.to_owned() };
         self.root = self.add(name, Op::MakeDirectory(op), self.root, Vec::new());
         self.record_layer(format!("WORKDIR {path}"), self.root);
     }
 }
 
 fn is_named(variable: &str, name: &str) -> bool {
-    variable
-        .split_once('=')
-        .is_some_and(|(known, _)| known == name)
+    variable.split_once('=').is_some_and(|(known, _)| known == name)
 }
 
 fn parse_reference(name: &str) -> Result<Reference, PlanFault> {

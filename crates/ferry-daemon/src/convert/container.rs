@@ -7,8 +7,8 @@ use std::time::Duration;
 use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
-    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings, RestartPolicy,
-    RestartPolicyNameEnum,
+    EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, MountPoint, MountType,
+    NetworkSettings, RestartPolicy, RestartPolicyNameEnum,
 };
 use ferry_engine::Instance;
 use ferry_engine::container::{
@@ -24,6 +24,7 @@ use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
 pub(crate) fn options(body: ContainerCreateBody, platform: Option<Platform>) -> Result<ContainerOptions, ApiError> {
+    refuse_unsupported_config(&body)?;
     let host_config = body.host_config.unwrap_or_default();
     refuse_unsupported(&host_config)?;
     let console = host_config.console_size.as_deref().unwrap_or_default();
@@ -292,14 +293,54 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         ("PidMode", mode(host.pid_mode.as_ref(), &[""])),
         ("UTSMode", mode(host.uts_mode.as_ref(), &[""])),
         ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
+        ("Annotations", map(host.annotations.as_ref())),
+        (
+            "CgroupnsMode",
+            host.cgroupns_mode
+                .is_some_and(|mode| mode == HostConfigCgroupnsModeEnum::HOST),
+        ),
         ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
         ("Runtime", mode(host.runtime.as_ref(), &["", "ferry"])),
         ("MaskedPaths", host.masked_paths.is_some()),
         ("ReadonlyPaths", host.readonly_paths.is_some()),
     ];
+    refuse_given("HostConfig.", &given)
+}
+
+/// The same for what stands beside `HostConfig`.
+fn refuse_unsupported_config(body: &ContainerCreateBody) -> Result<(), ApiError> {
+    let health_test = body.healthcheck.as_ref().and_then(|check| check.test.as_ref());
+    let endpoints = body
+        .networking_config
+        .as_ref()
+        .and_then(|config| config.endpoints_config.as_ref());
+    let has_settings = |endpoint: &EndpointSettings| {
+        endpoint.ipam_config.is_some()
+            || endpoint.aliases.as_ref().is_some_and(|aliases| !aliases.is_empty())
+            || endpoint.links.as_ref().is_some_and(|links| !links.is_empty())
+            || endpoint.mac_address.as_ref().is_some_and(|mac| !mac.is_empty())
+            || endpoint.driver_opts.as_ref().is_some_and(|options| !options.is_empty())
+    };
+    let given = [
+        // One word is `NONE`.
+        ("Healthcheck", health_test.is_some_and(|test| test.len() > 1)),
+        (
+            "Volumes",
+            body.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()),
+        ),
+        ("NetworkDisabled", body.network_disabled == Some(true)),
+        (
+            "NetworkingConfig.EndpointsConfig",
+            endpoints.is_some_and(|all| all.values().any(has_settings)),
+        ),
+    ];
+    refuse_given("", &given)
+}
+
+fn refuse_given(prefix: &str, given: &[(&str, bool)]) -> Result<(), ApiError> {
     match given.iter().find(|(_, is_given)| *is_given) {
         Some((name, _)) => Err(ApiError::not_implemented(format!(
-            "HostConfig.{name} is not supported yet"
+            "{prefix}{name} is not supported yet"
         ))),
         None => Ok(()),
     }

@@ -1,5 +1,7 @@
 //! One file a noun: its endpoints as rows, and what each does with a request.
 
+pub(crate) mod build;
 pub(crate) mod container;
 pub(crate) mod exec;
+pub(crate) mod image;
 pub(crate) mod system;

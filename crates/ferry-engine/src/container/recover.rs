@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Kills what a dead monitor left running, and removes its cgroup.
-    pub(super) fn clear_remains(&self, state_dir: &Path) {
+    pub(crate) fn clear_remains(&self, state_dir: &Path) {
         let cleared = Remains::find(state_dir).and_then(|found| match found {
             Some(remains) => remains.clear(&self.cgroups),
             None => Ok(()),

@@ -217,7 +217,7 @@ fn serve_waiting_and_start(
 }
 
 /// The command's own failures are told apart from the runtime's: they have exit codes of their own.
-pub(super) fn start_error(error: ferry_runtime::Error) -> Error {
+pub(crate) fn start_error(error: ferry_runtime::Error) -> Error {
     match error {
         ferry_runtime::Error::Start(error) => Error::Start(error),
         other => Error::Runtime(other),

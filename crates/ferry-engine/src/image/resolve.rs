@@ -1,10 +1,11 @@
 //! From what a person calls an image to one of its platforms.
 
-use ferry_oci::{Descriptor, Digest, Platform, Reference, best_match};
+use ferry_oci::{Descriptor, Platform, Reference, best_match};
 use ferry_runtime::emulation::Support;
 use ferry_store::Presence;
 
 use super::Error;
+use super::names::digest_of;
 use crate::Engine;
 
 /// An image for one platform, found in the store.
@@ -48,48 +49,77 @@ impl Engine {
         })
     }
 
-    /// The target that `name` stands for.
+    /// The target that `name` stands for: a whole id, a name, or the beginning of an id, in this order.
     pub fn find_image(&self, name: &str) -> Result<Descriptor, Error> {
-        if let Some(found) = self.find_image_by_id(name)? {
-            return Ok(found);
+        let hex = name.strip_prefix("sha256:").unwrap_or(name);
+        let may_be_id = (1..=64).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if may_be_id
+            && hex.len() == 64
+            && let Some(target) = self.find_by_id(name, hex)?
+        {
+            return Ok(target);
         }
-        let reference = Reference::parse(name)?;
-        match self.store.images().get(&reference) {
-            Ok(record) => Ok(record.target),
-            Err(ferry_store::Error::ImageMissing(_)) => Err(Error::NoSuchImage(name.to_owned())),
-            Err(error) => Err(error.into()),
+        let by_name = Reference::parse(name)
+            .map_err(Error::from)
+            .and_then(|name| self.find_by_name(&name));
+        match by_name {
+            Ok(Some(target)) => Ok(target),
+            Ok(None) | Err(_) if may_be_id => {
+                let found = self.find_by_id(name, hex)?;
+                found.ok_or_else(|| Error::NoSuchImage(name.to_owned()))
+            }
+            Ok(None) => Err(Error::NoSuchImage(name.to_owned())),
+            Err(error) => Err(error),
         }
     }
 
-    /// By the digest, or its beginning, of a target or of a config.
-    fn find_image_by_id(&self, name: &str) -> Result<Option<Descriptor>, Error> {
-        let hex = name.strip_prefix("sha256:").unwrap_or(name);
-        let is_hex = (4..=64).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_hex {
-            return Ok(None);
+    /// By name; a digest in it need only be that of an image of this repository.
+    pub(crate) fn find_by_name(&self, name: &Reference) -> Result<Option<Descriptor>, Error> {
+        match self.store.images().get(name) {
+            Ok(record) => return Ok(Some(record.target)),
+            Err(ferry_store::Error::ImageMissing(_)) => {}
+            Err(error) => return Err(error.into()),
         }
+        let Some(digest) = name.digest() else {
+            return Ok(None);
+        };
+        let records = self.store.images().list().into_iter();
+        let found = records
+            .filter(|record| record.reference.name() == name.name())
+            .find(|record| digest_of(&record.target).is_ok_and(|id| id == *digest));
+        Ok(found.map(|record| record.target))
+    }
+
+    /// By the digest, or its beginning, of an index, a manifest or a config.
+    fn find_by_id(&self, name: &str, hex: &str) -> Result<Option<Descriptor>, Error> {
         let mut found: Option<Descriptor> = None;
-        for record in self.store.images().list() {
-            let is_it = |digest: &Digest| digest.hex().starts_with(hex);
-            let target = Digest::try_from(record.target.digest()).ok();
-            let matches = target.as_ref().is_some_and(is_it)
-                || self.store.platforms(&record.target)?.iter().any(|variant| {
-                    variant.presence == Presence::Complete
-                        && self
-                            .store
-                            .image(&record.target, &variant.platform)
-                            .is_ok_and(|image| image.config_digest().is_ok_and(|digest| is_it(&digest)))
-                });
-            if matches {
-                match &found {
-                    Some(other) if other.digest() != record.target.digest() => {
-                        return Err(Error::AmbiguousId(name.to_owned()));
-                    }
-                    _ => found = Some(record.target),
-                }
+        for image in self.named_images()? {
+            if !image.id.hex().starts_with(hex) && !self.has_variant(&image.target, hex)? {
+                continue;
             }
+            if found.is_some() {
+                return Err(Error::AmbiguousId(name.to_owned()));
+            }
+            found = Some(image.target);
         }
         Ok(found)
+    }
+
+    /// Whether the manifest or the config of a variant has a digest that begins with `hex`.
+    fn has_variant(&self, target: &Descriptor, hex: &str) -> Result<bool, Error> {
+        for variant in self.store.platforms(target)? {
+            if digest_of(&variant.descriptor)?.hex().starts_with(hex) {
+                return Ok(true);
+            }
+            if variant.presence == Presence::Absent {
+                continue;
+            }
+            let image = self.store.image(&variant.descriptor, &variant.platform)?;
+            if image.config_digest()?.hex().starts_with(hex) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The host's own variant, then others that its CPU runs, then emulated ones.

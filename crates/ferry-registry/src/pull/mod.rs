@@ -73,7 +73,7 @@ impl Pull<'_> {
     /// The index or manifest that the reference names, from the store where it has been before.
     async fn root(&self) -> Result<Manifest, Error> {
         if let Some(digest) = self.reference.digest()
-            && let Some(manifest) = self.stored_manifest("", digest)?
+            && let Some(manifest) = self.stored_manifest("", digest)
         {
             return Ok(manifest);
         }
@@ -89,7 +89,7 @@ impl Pull<'_> {
         let what = self.name();
         let digest = manifest::required_digest(descriptor, &what)?;
         let media_type = descriptor.media_type().to_string();
-        let manifest = match self.stored_manifest(&media_type, &digest)? {
+        let manifest = match self.stored_manifest(&media_type, &digest) {
             Some(manifest) => manifest,
             None => manifest::get(&self.session, &digest.to_string(), Some(&digest), &what).await?,
         };
@@ -112,23 +112,14 @@ impl Pull<'_> {
         Ok(manifest)
     }
 
-    fn stored_manifest(
-        &self,
-        media_type: &str,
-        digest: &Digest,
-    ) -> Result<Option<Manifest>, Error> {
+    fn stored_manifest(&self, media_type: &str, digest: &Digest) -> Option<Manifest> {
         if !self.store.content().has(digest) {
-            return Ok(None);
+            return None;
         }
         let limit = ferry_oci::document::MAX_LEN_BYTES as u64;
-        match self.store.content().read(digest, limit) {
-            Ok(bytes) => manifest::read(media_type, bytes.into(), &self.name()).map(Some),
-            // Damaged or just collected: the registry has it.
-            Err(error) => {
-                tracing::warn!(%digest, %error, "stored manifest cannot be used");
-                Ok(None)
-            }
-        }
+        // What is damaged, was just collected or is no manifest after all, the registry will tell.
+        let bytes = self.store.content().read(digest, limit).ok()?;
+        manifest::read(media_type, bytes.into(), &self.name()).ok()
     }
 
     /// Writes the documents, lowest first, so that whatever a document names is there before it is;

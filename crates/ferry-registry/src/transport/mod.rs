@@ -37,6 +37,12 @@ type Http = Client<Connector, Outgoing>;
 /// Idle connections kept for each host: as many as are in use at once.
 const MAX_IDLE_PER_HOST: usize = 8;
 
+/// Bytes that one HTTP/2 stream may send before they are read: enough for 100 MB/s at 20 ms.
+const STREAM_WINDOW_LEN_BYTES: u32 = 2 << 20;
+/// The same for all streams of a connection together: a layer that is unpacked slowly must not hold
+/// up the others.
+const CONNECTION_WINDOW_LEN_BYTES: u32 = 16 << 20;
+
 /// All HTTP clients of one [`crate::Client`]: one for each set of trusted certificates.
 pub(crate) struct Transport {
     config: Arc<Config>,
@@ -169,7 +175,8 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .pool_idle_timeout(Duration::from_secs(60))
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW_LEN_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_LEN_BYTES)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .build(connector))
     }
@@ -222,6 +229,9 @@ fn describe(
         }
         if let Some(rustls::Error::InvalidCertificate(problem)) = inner.downcast_ref() {
             return TransportError::Certificate(problem.to_string());
+        }
+        if let Some(rustls::Error::InvalidMessage(_)) = inner.downcast_ref() {
+            return TransportError::NotTls;
         }
         let text = cause.to_string();
         if !words.iter().any(|word| word.contains(&text)) {

@@ -15,23 +15,40 @@ use tower_service::Service;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names;
 
+/// Why a name has no address, in fewer words than the resolver's own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookupError {
+    #[error("no such host {0:?}")]
+    NoSuchHost(String),
+    #[error("look-up of host {host:?} failed: {source}")]
+    Failed { host: String, source: NetError },
+}
+
 impl Service<Name> for Names {
     type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = NetError;
+    type Error = LookupError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), LookupError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
         Box::pin(async move {
-            let addresses = if is_localhost(name.as_str()) {
+            let host = name.as_str();
+            let addresses = if is_localhost(host) {
                 vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
             } else {
-                let resolver = TokioResolver::builder_tokio()?.build()?;
-                let answer = resolver.lookup_ip(name.as_str()).await?;
-                answer.iter().collect::<Vec<IpAddr>>()
+                match look_up(host).await {
+                    Ok(addresses) => addresses,
+                    Err(error) if error.is_no_records_found() => {
+                        return Err(LookupError::NoSuchHost(host.to_owned()));
+                    }
+                    Err(source) => {
+                        let host = host.to_owned();
+                        return Err(LookupError::Failed { host, source });
+                    }
+                }
             };
             // The connector fills in the port.
             let sockets: Vec<_> = addresses
@@ -41,6 +58,11 @@ impl Service<Name> for Names {
             Ok(sockets.into_iter())
         })
     }
+}
+
+async fn look_up(host: &str) -> Result<Vec<IpAddr>, NetError> {
+    let resolver = TokioResolver::builder_tokio()?.build()?;
+    Ok(resolver.lookup_ip(host).await?.iter().collect())
 }
 
 /// `localhost` and what lies below it never leave the machine. Source: RFC 6761 section 6.3.

@@ -498,3 +498,22 @@ async fn proxies_carry_plain_requests_and_their_own_password() {
             .any(|asked| asked.method == http::Method::CONNECT)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_token_servers_are_bounded_and_read_with_care() {
+    let large = format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20));
+    for (answer, expected) in [
+        (large, "is larger than the limit of 1048576 bytes"),
+        ("{}".to_owned(), "answer has no token"),
+        (
+            r#"{"token":"two\nlines"}"#.to_owned(),
+            "cannot be sent in a header",
+        ),
+        ("<html>".to_owned(), "answer is not a token"),
+    ] {
+        let tokens = Fake::start(move |_| Reply::json(200, &answer)).await;
+        let fake = bearer_registry(tokens.url("/token"), "alice").await;
+        let error = pull(&client(), &fake, &as_alice(&fake)).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

@@ -51,6 +51,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) pieces: Vec<Piece>,
+    /// How long the answer's first byte takes.
+    pub(crate) delay: Duration,
 }
 
 /// A part of an answer's body.
@@ -68,6 +70,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             pieces: Vec::new(),
+            delay: Duration::ZERO,
         }
     }
 
@@ -127,9 +130,17 @@ impl Drop for Fake {
 }
 
 impl Fake {
-    /// Serves `handler` on a free port of loopback.
+    /// Serves `handler` on a free port of 127.0.0.1.
     pub(crate) async fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, handler)
+    }
+
+    /// Serves `handler` to all who connect to `listener`.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let handler: Arc<Handler> = Arc::new(handler);
@@ -194,6 +205,7 @@ fn answer(
         };
         log.lock().unwrap().push(asked.clone());
         let reply = handler(&asked);
+        tokio::time::sleep(reply.delay).await;
         let mut response =
             http::Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
         for (name, value) in &reply.headers {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ferry_oci::{Digest, Reference};
-use ferry_registry::{Anonymous, Class, Error, LayerProgress, Selection, Silent};
+use ferry_registry::{Anonymous, Class, Client, Error, LayerProgress, Selection, Silent};
 
 use crate::fake_registry::{Asked, Counter, Fake, Piece, Reply, serve};
 use crate::image::{Content, Format, Layer};
-use crate::recorder::{Recorder, client, contents, store};
+use crate::recorder::{Recorder, client, config, contents, store};
 
-/// An image with one layer of about 1 MB.
+/// An image with one layer of about 600 kB.
 struct Large {
     content: Content,
     layer: Layer,
@@ -17,7 +17,7 @@ struct Large {
 }
 
 fn large() -> Large {
-    let layer = Layer::incompressible("data", 1_000_000);
+    let layer = Layer::incompressible("data", 600_000);
     let mut content = Content::default();
     let root = content.add_image(Format::Oci, "amd64", std::slice::from_ref(&layer));
     Large {
@@ -249,12 +249,10 @@ async fn more_bytes_than_promised_are_not_read() {
         .await;
     let (pulled, _, store, _dir) = pull(&fake).await;
     assert!(
-        matches!(pulled, Err(Error::SizeMismatch { .. }) | Ok(())),
+        matches!(pulled, Err(Error::SizeMismatch { .. })),
         "{pulled:?}"
     );
-    if pulled.is_err() {
-        assert!(contents(&store).is_empty());
-    }
+    assert!(contents(&store).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -394,4 +392,60 @@ async fn a_registry_that_is_not_there_is_an_error_at_once() {
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.hint().is_some());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_never_answers_is_given_up() {
+    let image = large();
+    let fake = image
+        .spoiled(|_, mut reply, _| {
+            reply.delay = Duration::from_secs(60);
+            reply
+        })
+        .await;
+    let mut config = config();
+    config.timeouts.first_byte = Duration::from_millis(100);
+    let (store, _dir) = store();
+    let client = Client::new(config).unwrap();
+    let pulled = client
+        .pull(
+            &store,
+            &fake.reference("app"),
+            &Selection::All,
+            &Anonymous,
+            &Silent,
+        )
+        .await;
+    let error = pulled.unwrap_err();
+    assert!(
+        error.to_string().contains("no answer after 100ms"),
+        "{error}"
+    );
+    assert_eq!(image.ranges(&fake).len(), 4, "as often as allowed");
+    assert!(contents(&store).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_is_not_spoken_where_tls_is_expected() {
+    let image = large();
+    let fake = Fake::start(serve(&image.content, &image.root)).await;
+    let certs_d = tempfile::tempdir().unwrap();
+    std::fs::create_dir(certs_d.path().join(fake.address.to_string())).unwrap();
+    let mut config = config();
+    config.certificate_dirs = vec![certs_d.path().to_owned()];
+    let (store, _dir) = store();
+    let client = Client::new(config).unwrap();
+    let pulled = client
+        .pull(
+            &store,
+            &fake.reference("app"),
+            &Selection::All,
+            &Anonymous,
+            &Silent,
+        )
+        .await;
+    let error = pulled.unwrap_err();
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+    assert!(error.hint().unwrap().contains("insecure"));
+    assert!(fake.log().is_empty());
 }

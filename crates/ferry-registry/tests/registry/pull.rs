@@ -308,3 +308,118 @@ async fn foreign_layers_are_refused_and_their_host_is_never_asked() {
     assert!(matches!(error, Error::ForeignLayer { .. }), "{error}");
     assert!(elsewhere.log().is_empty() && contents(&store).is_empty());
 }
+
+/// An index with an image, an attestation about it, and an image without a platform.
+fn attested() -> (Content, Descriptor, Layer, Layer) {
+    let mut content = Content::default();
+    let layer = Layer::with_file("bin", b"amd64");
+    let hidden = Layer::with_file("bin", b"arm64");
+    let image = content.add_image(Format::Oci, "amd64", std::slice::from_ref(&layer));
+    let unnamed = content.add_image(Format::Oci, "arm64", std::slice::from_ref(&hidden));
+    let statement = br#"{"_type":"https://in-toto.io/Statement/v0.1"}"#.to_vec();
+    let config = br#"{"architecture":"unknown","os":"unknown","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
+    let describe = |media_type: &str, bytes: &[u8], more: &str| {
+        format!(
+            r#"{{"mediaType":"{media_type}","digest":"{}","size":{}{more}}}"#,
+            Digest::of(bytes),
+            bytes.len()
+        )
+    };
+    let oci = ferry_oci::media_type::OCI_MANIFEST;
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{oci}","config":{},"layers":[{}]}}"#,
+        describe(ferry_oci::media_type::OCI_CONFIG, &config, ""),
+        describe("application/vnd.in-toto+json", &statement, ""),
+    );
+    let about = format!(
+        r#","platform":{{"os":"unknown","architecture":"unknown"}},"annotations":{{"vnd.docker.reference.type":"attestation-manifest","vnd.docker.reference.digest":"{}"}}"#,
+        image.digest()
+    );
+    let bytes_of = |descriptor: &Descriptor| content.manifests[&digest_of(descriptor)].1.clone();
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{},{},{}]}}"#,
+        describe(
+            oci,
+            &bytes_of(&image),
+            r#","platform":{"os":"linux","architecture":"amd64"}"#
+        ),
+        describe(oci, manifest.as_bytes(), &about),
+        describe(oci, &bytes_of(&unnamed), ""),
+    );
+    content.blobs.insert(Digest::of(&statement), statement);
+    content.blobs.insert(Digest::of(&config), config);
+    content.add_manifest(oci, manifest.into_bytes());
+    let root = content.add_manifest(ferry_oci::media_type::OCI_INDEX, index.into_bytes());
+    (content, root, layer, hidden)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attestations_come_with_all_and_stay_away_from_one_platform() {
+    let (content, root, layer, _) = attested();
+    let fake = Fake::start(serve(&content, &root)).await;
+    let (store, _dir) = store();
+    client()
+        .pull(
+            &store,
+            &fake.reference("app"),
+            &only("linux/amd64"),
+            &Anonymous,
+            &Silent,
+        )
+        .await
+        .unwrap();
+    assert!(has_layer(&store, &layer));
+    let is_whole = |store: &Store| content.blobs.keys().all(|blob| store.content().has(blob));
+    assert!(!is_whole(&store));
+    client()
+        .pull(
+            &store,
+            &fake.reference("app"),
+            &Selection::All,
+            &Anonymous,
+            &Silent,
+        )
+        .await
+        .unwrap();
+    assert!(is_whole(&store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn platforms_that_the_index_leaves_out_are_found_in_configs() {
+    let (content, root, _, hidden) = attested();
+    let fake = Fake::start(serve(&content, &root)).await;
+    let (store, _dir) = store();
+    client()
+        .pull(
+            &store,
+            &fake.reference("app"),
+            &only("linux/arm64"),
+            &Anonymous,
+            &Silent,
+        )
+        .await
+        .unwrap();
+    assert!(has_layer(&store, &hidden));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registries_on_ipv6_loopback_are_reached() {
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+        eprintln!("skipped: needs IPv6");
+        return;
+    };
+    let image = TwoPlatforms::new(Format::Oci);
+    let fake = Fake::start_on(listener, serve(&image.content, &image.index));
+    let (store, _dir) = store();
+    client()
+        .pull(
+            &store,
+            &fake.reference("app"),
+            &Selection::All,
+            &Anonymous,
+            &Silent,
+        )
+        .await
+        .unwrap();
+    assert!(has_layer(&store, &image.shared));
+}

@@ -395,7 +395,7 @@ impl Uploads {
     }
 }
 
-/// Pushes one image whose layer has 1 MB to a registry that spoils some answers.
+/// Pushes one image whose layer has 200 kB to a registry that spoils some answers.
 async fn push_spoiled(
     spoil: impl Fn(&Asked, &Counter) -> Option<Reply> + Send + Sync + 'static,
 ) -> (Result<(), Error>, Layer, Uploads, Fake) {
@@ -404,7 +404,7 @@ async fn push_spoiled(
     let fake =
         Fake::start(move |asked| spoil(asked, &counter).unwrap_or_else(|| kept.answer(asked)))
             .await;
-    let layer = Layer::incompressible("data", 1_000_000);
+    let layer = Layer::incompressible("data", 200_000);
     let mut content = Content::default();
     let target = content.add_image(Format::Oci, "amd64", std::slice::from_ref(&layer));
     let (from, _dir) = store();

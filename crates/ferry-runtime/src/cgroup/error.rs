@@ -83,6 +83,16 @@ pub enum Error {
         /// The offending part.
         content: String,
     },
+    /// Version 2 hands controllers on only from groups without processes of their own.
+    #[error(
+        "cgroup {path} holds processes, so that its controllers cannot be handed on; \
+         move them into a group below it",
+        path = path.display()
+    )]
+    HoldsProcesses {
+        /// The group.
+        path: PathBuf,
+    },
     /// Processes were still there after the bounded number of attempts.
     #[error("cgroup {path} still has processes after {attempts} attempts", path = path.display())]
     StillBusy {

@@ -67,16 +67,13 @@ impl Cgroup {
         self.each_place(|place| self.write(place, "cgroup.procs", &pid))
     }
 
-    /// A descriptor for `CLONE_INTO_CGROUP`, where the host has version 2 alone; there no
-    /// [`Self::join_self`] is needed. `clone3(2)`.
+    /// The group's directory for `CLONE_INTO_CGROUP` on a version 2 host, `None` on version 1: a
+    /// process born there needs no [`Self::join_self`]. `clone3(2)`.
     pub fn clone_into_fd(&self) -> Result<Option<OwnedFd>, Error> {
-        if self.parent.layout().version() == Version::V1 {
-            return Ok(None);
-        }
         let Some(place) = self.unified() else {
             return Ok(None);
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::openat(place.parent, self.name.as_str(), flags, Mode::empty())
             .map(Some)
             .map_err(|errno| file::failed("open", &self.file_path(place, ""), errno))
@@ -109,12 +106,7 @@ impl Cgroup {
         Ok(pids)
     }
 
-    fn collect_procs(
-        &self,
-        place: Place<'_>,
-        relative: &str,
-        pids: &mut Vec<Pid>,
-    ) -> Result<(), Error> {
+    fn collect_procs(&self, place: Place<'_>, relative: &str, pids: &mut Vec<Pid>) -> Result<(), Error> {
         let list = format!("{relative}/cgroup.procs");
         match file::read_at(place.parent, &list) {
             Ok(text) => pids.extend(
@@ -126,8 +118,8 @@ impl Cgroup {
             Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(self.failed("read", place, &list, errno)),
         }
-        let below = subdirectories(place.parent, relative)
-            .map_err(|errno| self.failed("list", place, relative, errno))?;
+        let below =
+            subdirectories(place.parent, relative).map_err(|errno| self.failed("list", place, relative, errno))?;
         for name in below {
             self.collect_procs(place, &format!("{relative}/{name}"), pids)?;
         }
@@ -136,29 +128,21 @@ impl Cgroup {
 
     /// The group in each hierarchy.
     pub(super) fn places(&self) -> impl Iterator<Item = Place<'_>> {
-        self.parent
-            .places()
-            .map(|(index, hierarchy, parent)| Place {
-                index,
-                version: hierarchy.version,
-                parent,
-            })
+        self.parent.places().map(|(index, hierarchy, parent)| Place {
+            index,
+            version: hierarchy.version,
+            parent,
+        })
     }
 
     /// The group where a controller lives.
     pub(super) fn place_of(&self, controller: Controller) -> Option<Place<'_>> {
-        self.parent
-            .layout()
-            .find(controller)
-            .map(|index| self.place(index))
+        self.parent.layout().find(controller).map(|index| self.place(index))
     }
 
-    /// The group in the version 2 hierarchy, alone or of a hybrid.
+    /// The group in the version 2 hierarchy.
     pub(super) fn unified(&self) -> Option<Place<'_>> {
-        self.parent
-            .layout()
-            .unified()
-            .map(|index| self.place(index))
+        self.parent.layout().unified().map(|index| self.place(index))
     }
 
     /// The hierarchy that is asked who is in the group.
@@ -186,13 +170,8 @@ impl Cgroup {
     }
 
     pub(super) fn write(&self, place: Place<'_>, name: &str, value: &str) -> Result<(), Error> {
-        self.try_write(place, name, value).map_err(|errno| {
-            file::failed(
-                &format!("write {value:?} to"),
-                &self.file_path(place, name),
-                errno,
-            )
-        })
+        self.try_write(place, name, value)
+            .map_err(|errno| file::failed(&format!("write {value:?} to"), &self.file_path(place, name), errno))
     }
 
     pub(super) fn try_write(&self, place: Place<'_>, name: &str, value: &str) -> Result<(), Errno> {

@@ -61,11 +61,7 @@ impl Cgroup {
     }
 
     /// Where the group is frozen and the word for it in either version.
-    fn freezer<'a>(
-        &self,
-        v2: &'a str,
-        v1: &'a str,
-    ) -> Result<(Place<'_>, &'static str, &'a str), Error> {
+    fn freezer<'a>(&self, v2: &'a str, v1: &'a str) -> Result<(Place<'_>, &'static str, &'a str), Error> {
         if let Some(place) = self.unified() {
             return Ok((place, "cgroup.freeze", v2));
         }
@@ -81,7 +77,7 @@ impl Cgroup {
     /// Sends SIGKILL to everyone in the group and below, also to those that fork meanwhile.
     ///
     /// Returns when the signals are sent; [`Self::remove`] waits for the processes to be gone.
-    /// `cgroup.kill` does it in one step (Linux 5.14, version 2 and hybrids). Elsewhere the group is
+    /// `cgroup.kill` does it in one step (version 2 since Linux 5.14). Elsewhere the group is
     /// frozen, so that nobody escapes by forking, and each process gets the signal.
     pub fn kill_all(&self) -> Result<KillOutcome, Error> {
         if self.procs()?.is_empty() {

@@ -1,8 +1,7 @@
-//! Control groups of containers, on version 1, version 2 and hybrids of both.
+//! Control groups of containers, on version 1 or version 2.
 //!
 //! An engine opens one [`Parent`] in every hierarchy once; each container gets a child of it, made
-//! and entered with calls relative to those descriptors. On a hybrid the child also has a place in
-//! the version 2 hierarchy, whose `cgroup.kill` and `cgroup.freeze` then serve.
+//! and entered with calls relative to those descriptors.
 
 mod error;
 mod file;

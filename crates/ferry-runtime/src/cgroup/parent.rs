@@ -1,7 +1,7 @@
 //! The one delegated parent group of an engine, opened once in every hierarchy.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
@@ -62,11 +62,7 @@ impl Parent {
                 Err(Errno::EXIST) => {}
                 Err(errno) => {
                     for place in made {
-                        let _ = rustix::fs::unlinkat(
-                            &self.inner.directories[place],
-                            name.as_str(),
-                            AtFlags::REMOVEDIR,
-                        );
+                        let _ = rustix::fs::unlinkat(&self.inner.directories[place], name.as_str(), AtFlags::REMOVEDIR);
                     }
                     return Err(file::failed("make", &self.child_path(place, name), errno));
                 }
@@ -142,27 +138,32 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 /// Walks down from the mount point, making each level and handing the controllers on.
 fn open_in(hierarchy: &Hierarchy, path: &ParentPath) -> Result<OwnedFd, Error> {
     let mut at = hierarchy.mount_point.clone();
-    let mut directory =
-        open_directory(CWD, &at).map_err(|errno| file::failed("open", &at, errno))?;
+    let mut directory = open_directory(CWD, &at).map_err(|errno| file::failed("open", &at, errno))?;
     for component in path.as_str().split('/') {
-        hand_down(hierarchy, directory.as_fd())
-            .map_err(|errno| file::failed("enable controllers in", &at, errno))?;
+        hand_down(hierarchy, directory.as_fd()).map_err(|errno| not_handed_down(&at, errno))?;
         at.push(component);
         match rustix::fs::mkdirat(&directory, component, DIRECTORY_MODE) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(file::failed("make", &at, errno)),
         }
-        let child = open_directory(directory.as_fd(), component)
-            .map_err(|errno| file::failed("open", &at, errno))?;
+        let child = open_directory(directory.as_fd(), component).map_err(|errno| file::failed("open", &at, errno))?;
         if hierarchy.version == Version::V1 && hierarchy.controllers.contains(&Controller::Cpuset) {
             initialise_cpuset(directory.as_fd(), child.as_fd())
                 .map_err(|errno| file::failed("initialise the cpuset of", &at, errno))?;
         }
         directory = child;
     }
-    hand_down(hierarchy, directory.as_fd())
-        .map_err(|errno| file::failed("enable controllers in", &at, errno))?;
+    hand_down(hierarchy, directory.as_fd()).map_err(|errno| not_handed_down(&at, errno))?;
     Ok(directory)
+}
+
+fn not_handed_down(path: &Path, errno: Errno) -> Error {
+    match errno {
+        Errno::BUSY => Error::HoldsProcesses {
+            path: path.to_path_buf(),
+        },
+        errno => file::failed("enable controllers in", path, errno),
+    }
 }
 
 /// Version 2: lets the children of a group have every controller that the group has.
@@ -201,10 +202,7 @@ fn initialise_cpuset(parent: BorrowedFd<'_>, child: BorrowedFd<'_>) -> Result<()
     file::write_at(child, "cgroup.clone_children", "1")
 }
 
-fn open_directory<P: rustix::path::Arg>(
-    directory: BorrowedFd<'_>,
-    path: P,
-) -> Result<OwnedFd, Errno> {
+fn open_directory<P: rustix::path::Arg>(directory: BorrowedFd<'_>, path: P) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(
         directory,
         path,

@@ -15,13 +15,22 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// `None`, aloud, where groups cannot be made.
+    /// On the version that containers would use; `None`, aloud, where groups cannot be made.
     fn new(test: &str) -> Option<Fixture> {
+        Fixture::on(Layout::detect(), test)
+    }
+
+    /// On version 2, also where it stands beside version 1 and has few controllers.
+    fn unified(test: &str) -> Option<Fixture> {
+        Fixture::on(Layout::detect_unified(), test)
+    }
+
+    fn on(layout: Result<Layout, Error>, test: &str) -> Option<Fixture> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: needs root");
             return None;
         }
-        let layout = match Layout::detect() {
+        let layout = match layout {
             Ok(layout) => layout,
             Err(error) => {
                 eprintln!("skipped: needs cgroups: {error}");
@@ -89,10 +98,7 @@ fn a_missing_group_is_empty_and_removed() {
     let Some(fixture) = Fixture::new("missing") else {
         return;
     };
-    let ghost = fixture
-        .group
-        .parent()
-        .child(&ChildName::parse("ghost").unwrap());
+    let ghost = fixture.group.parent().child(&ChildName::parse("ghost").unwrap());
     assert!(!ghost.exists());
     assert!(ghost.procs().unwrap().is_empty());
     assert_eq!(ghost.kill_all().unwrap(), KillOutcome::Empty);
@@ -107,19 +113,9 @@ fn joining_child() {
         return;
     };
     let (parent, name) = path.trim_start_matches('/').rsplit_once('/').unwrap();
-    let parent = Parent::open(
-        &Layout::detect().unwrap(),
-        &ParentPath::parse(parent).unwrap(),
-    )
-    .unwrap();
-    parent
-        .child(&ChildName::parse(name).unwrap())
-        .join_self()
-        .unwrap();
-    print!(
-        "{}",
-        std::fs::read_to_string("/proc/thread-self/cgroup").unwrap()
-    );
+    let parent = Parent::open(&Layout::detect().unwrap(), &ParentPath::parse(parent).unwrap()).unwrap();
+    parent.child(&ChildName::parse(name).unwrap()).join_self().unwrap();
+    print!("{}", std::fs::read_to_string("/proc/thread-self/cgroup").unwrap());
 }
 
 #[test]
@@ -137,25 +133,27 @@ fn a_process_joins_every_hierarchy() {
         .lines()
         .filter(|line| line.ends_with(&fixture.group.path()))
         .count();
-    assert_eq!(
-        joined,
-        fixture.group.parent().layout().hierarchies().len(),
-        "{text}"
-    );
+    assert_eq!(joined, fixture.group.parent().layout().hierarchies().len(), "{text}");
 }
 
 #[test]
-fn everyone_below_is_killed_and_the_group_goes() {
-    let Some(mut fixture) = Fixture::new("kill") else {
+fn everyone_below_is_killed_and_the_group_goes_on_version_1_or_2() {
+    everyone_below_is_killed_and_the_group_goes(Fixture::new("kill"));
+}
+
+#[test]
+fn everyone_below_is_killed_and_the_group_goes_on_version_2() {
+    everyone_below_is_killed_and_the_group_goes(Fixture::unified("kill-2"));
+}
+
+fn everyone_below_is_killed_and_the_group_goes(fixture: Option<Fixture>) {
+    let Some(mut fixture) = fixture else {
         return;
     };
     let first = fixture.spawn("while :; do (sleep 60 & sleep 60 &) ; read x; done");
     let second = fixture.spawn("exec sleep 60");
     let procs = fixture.group.procs().unwrap();
-    assert!(
-        procs.contains(&first) && procs.contains(&second),
-        "{procs:?}"
-    );
+    assert!(procs.contains(&first) && procs.contains(&second), "{procs:?}");
     assert_eq!(fixture.group.kill_all().unwrap(), KillOutcome::Killed);
     for child in &mut fixture.children {
         child.wait().unwrap();
@@ -165,8 +163,17 @@ fn everyone_below_is_killed_and_the_group_goes() {
 }
 
 #[test]
-fn a_frozen_group_stands_still_and_can_be_killed() {
-    let Some(mut fixture) = Fixture::new("freeze") else {
+fn a_frozen_group_stands_still_and_can_be_killed_on_version_1_or_2() {
+    a_frozen_group_stands_still_and_can_be_killed(Fixture::new("freeze"));
+}
+
+#[test]
+fn a_frozen_group_stands_still_and_can_be_killed_on_version_2() {
+    a_frozen_group_stands_still_and_can_be_killed(Fixture::unified("freeze-2"));
+}
+
+fn a_frozen_group_stands_still_and_can_be_killed(fixture: Option<Fixture>) {
+    let Some(mut fixture) = fixture else {
         return;
     };
     fixture.spawn("while :; do :; done");
@@ -197,14 +204,9 @@ fn limits_are_set_changed_and_read_back() {
     // Up beyond memory+swap of before, then down below: the kernel wants opposite orders.
     for limit in [268_435_456_u64, 33_554_432] {
         fixture
-            .set(&format!(
-                r#"{{"memory": {{"limit": {limit}, "swap": {limit}}}}}"#
-            ))
+            .set(&format!(r#"{{"memory": {{"limit": {limit}, "swap": {limit}}}}}"#))
             .unwrap();
-        assert_eq!(
-            fixture.group.stats().unwrap().memory.unwrap().limit_bytes,
-            Some(limit)
-        );
+        assert_eq!(fixture.group.stats().unwrap().memory.unwrap().limit_bytes, Some(limit));
     }
     fixture
         .set(r#"{"memory": {"limit": -1}, "pids": {"limit": -1}}"#)
@@ -223,16 +225,10 @@ fn impossible_limits_name_the_field() {
         return;
     };
     let error = fixture.set(r#"{"cpu": {"cpus": "4000"}}"#).unwrap_err();
-    assert!(
-        error.to_string().starts_with("set cpu.cpus to 4000: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("set cpu.cpus to 4000: "), "{error}");
     let error = fixture.set(r#"{"unified": {"../../x": "1"}}"#).unwrap_err();
     assert!(
-        matches!(
-            error,
-            Error::InvalidValue { .. } | Error::NotOnThisVersion { .. }
-        ),
+        matches!(error, Error::InvalidValue { .. } | Error::NotOnThisVersion { .. }),
         "{error}"
     );
 }
@@ -264,4 +260,44 @@ fn an_oom_kill_is_counted() {
     let status = fixture.children[0].wait().unwrap();
     assert!(!status.success());
     assert_eq!(fixture.group.oom_kills().unwrap(), 1);
+}
+
+#[test]
+fn device_rules_hold_on_version_1() {
+    let Some(mut fixture) = Fixture::new("devices") else {
+        return;
+    };
+    if fixture.group.place_of(Controller::Devices).is_none() {
+        eprintln!("skipped: needs the devices controller of version 1");
+        return;
+    }
+    fixture.group.set_devices(crate::profile::RULES).unwrap();
+    assert_devices_are_filtered(&mut fixture);
+    fixture.group.set_devices(crate::profile::PRIVILEGED_RULES).unwrap();
+}
+
+#[test]
+fn device_rules_hold_on_version_2() {
+    let Some(mut fixture) = Fixture::unified("bpf") else {
+        return;
+    };
+    let directory = fixture.group.clone_into_fd().unwrap().unwrap();
+    match crate::device::enforce(&directory, crate::profile::PRIVILEGED_RULES) {
+        Err(error @ crate::device::Error::Load { .. }) => {
+            eprintln!("skipped: needs eBPF for device rules: {error}");
+            return;
+        }
+        result => result.unwrap(),
+    }
+    // In place of the first, which would let everything pass.
+    crate::device::enforce(&directory, crate::profile::RULES).unwrap();
+    assert_devices_are_filtered(&mut fixture);
+}
+
+/// /dev/zero may be read, memory may not; neither version has a say in what is no device.
+fn assert_devices_are_filtered(fixture: &mut Fixture) {
+    let script =
+        "head -c1 /dev/zero >/dev/null || exit 1; head -c1 /dev/kmsg && exit 2; head -c1 /etc/passwd || exit 3";
+    fixture.spawn(script);
+    assert_eq!(fixture.children[0].wait().unwrap().code(), Some(0));
 }

@@ -61,24 +61,14 @@ impl Privileges {
         let Some(program) = &self.seccomp else {
             return Ok(());
         };
-        let listener = program.load().map_err(|error| Fault::Seccomp {
+        program.load().map_err(|error| Fault::Seccomp {
             reason: error.to_string(),
-        })?;
-        match listener {
-            None => Ok(()),
-            Some(_) => Err(Fault::Unsupported {
-                what: "the seccomp action NOTIFY".to_owned(),
-            }),
-        }
+        })
     }
 }
 
 fn become_user(identity: &Identity) -> Result<(), Fault> {
-    let groups: Vec<Gid> = identity
-        .groups
-        .iter()
-        .map(|gid| Gid::from_raw(*gid))
-        .collect();
+    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     set_thread_groups(&groups).map_err(Fault::system("setgroups"))?;
     let gid = Gid::from_raw(identity.gid);
     set_thread_res_gid(gid, gid, gid).map_err(Fault::system("setresgid"))?;

@@ -2,12 +2,22 @@
 //!
 //! Nothing is registered on the host and nothing of an emulator is visible in a container's root:
 //! a user namespace of the engine's own carries a detached `binfmt_misc` mount whose entries point
-//! at sealed memfds (Linux 6.7 and newer, `binfmt_misc` per user namespace).
+//! at sealed memfds. Source: kernel `admin-guide/binfmt-misc.rst`; instances per user namespace
+//! exist since Linux 6.7.
 
+mod discover;
+mod elf;
 mod error;
+mod foreign;
+mod interpreter;
 mod namespace;
+mod probe;
+mod registration;
 mod support;
 
-pub use error::{CreateError, ExplainForeign, Refusal};
-pub use namespace::{Namespace, Which};
-pub use support::{Emulator, Emulators, Entry, Registration, Support, Version};
+pub use error::{CreateError, Refusal, RefusalReason};
+pub use foreign::ExplainForeign;
+pub use interpreter::Interpreter;
+pub use namespace::Namespace;
+pub use registration::Registration;
+pub use support::{Emulator, Emulators, Entry, PACKAGES, Support, Version};

@@ -1,29 +1,32 @@
-//! What each CPU of the table needs on this host, found out once.
+//! What each CPU of the table needs on this host.
 
+use std::fmt;
 use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
 
 use ferry_oci::cpu::Cpu;
 
-use super::Refusal;
+use super::{Interpreter, Refusal, Registration};
+
+/// Debian packages that hold static emulators: since Debian 13, and before.
+pub const PACKAGES: &[&str] = &["qemu-user", "qemu-user-static"];
 
 /// The answer for every CPU of `ferry_oci::cpu::ALL`, in the table's order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Emulators {
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
 }
 
 /// One CPU and how its programs run here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// The CPU.
     pub cpu: &'static Cpu,
     /// How a program of this CPU runs here.
     pub support: Support,
-    /// A registration in the host's own `binfmt_misc`, used where a namespace of our own is impossible.
+    /// A registration in the host's own `binfmt_misc`: what is left where a namespace of our own
+    /// cannot be made.
     pub registered: Option<Registration>,
-    /// Emulator files that were found and not taken, with the reason.
+    /// Emulator files that were found and not taken.
     pub refused: Vec<Refusal>,
 }
 
@@ -34,7 +37,8 @@ pub enum Support {
     Native,
     /// Through this emulator, in a [`super::Namespace`].
     Emulated(Emulator),
-    /// Only through an interpreter that the host has registered for everybody.
+    /// Only through an interpreter that the host has registered for everybody, and therefore only
+    /// outside a [`super::Namespace`], which would hide it.
     GloballyRegistered(Registration),
     /// Not at all: one of these Debian packages would help.
     Missing {
@@ -44,18 +48,19 @@ pub enum Support {
 }
 
 /// A statically linked user-mode emulator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emulator {
-    /// Where it lies on the host; only read, never executed in place by containers.
+    /// Where it lies on the host. Containers never execute this file, but a sealed copy.
     pub path: PathBuf,
     /// What it calls itself; `None` when it did not say.
     pub version: Option<Version>,
-    /// Value for `QEMU_CPU` in the container's environment, when this version's default model is slow.
-    pub qemu_cpu: Option<String>,
+    /// Value for `QEMU_CPU` in the container's environment, when this version's default model is
+    /// slow. There is no other way to say it: `binfmt_misc` passes no options.
+    pub qemu_cpu: Option<&'static str>,
 }
 
 /// An emulator's version, such as 10.0.13.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// First number.
     pub major: u32,
@@ -65,27 +70,50 @@ pub struct Version {
     pub patch: u32,
 }
 
-/// An enabled entry of the host's `/proc/sys/fs/binfmt_misc`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    /// File name of the entry, such as `qemu-aarch64`.
-    pub name: String,
-    /// The interpreter it names.
-    pub interpreter: PathBuf,
-    /// Its flags, such as `POCF`.
-    pub flags: String,
+impl Version {
+    /// From here on QEMU's own choice of a CPU model is fast: pointer authentication by QARMA5,
+    /// which took twenty times as long, gave way to QARMA3.
+    const FAST_DEFAULT: Version = Version {
+        major: 8,
+        minor: 1,
+        patch: 0,
+    };
+
+    /// Finds the first `N.N` or `N.N.N` after the word `version`.
+    #[must_use]
+    pub fn find(text: &str) -> Option<Version> {
+        let (_, rest) = text.split_once("version ")?;
+        let numbers = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+        let mut parts = numbers.split('.').map(str::parse);
+        let mut part = || parts.next().and_then(Result::ok);
+        Some(Version {
+            major: part()?,
+            minor: part()?,
+            patch: part().unwrap_or(0),
+        })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl Emulator {
+    /// An emulator for `cpu` that calls itself `version`.
+    #[must_use]
+    pub fn new(cpu: &Cpu, path: PathBuf, version: Option<Version>) -> Emulator {
+        let slow = version.is_some_and(|version| version < Version::FAST_DEFAULT);
+        Emulator {
+            path,
+            version,
+            qemu_cpu: cpu.qemu_cpu.filter(|_| slow),
+        }
+    }
 }
 
 impl Emulators {
-    /// Looks at the host: runs a probe for the CPUs that the kernel may know by itself, searches
-    /// `dirs`, then `/usr/libexec/ferry`, then `/usr/bin` for emulators and reads the host's registrations.
-    #[must_use]
-    pub fn discover(_dirs: &[PathBuf]) -> Emulators {
-        Emulators {
-            entries: Vec::new(),
-        }
-    }
-
     /// Every CPU with its answer, in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
@@ -95,5 +123,18 @@ impl Emulators {
     #[must_use]
     pub fn of(&self, cpu: &Cpu) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.cpu == cpu)
+    }
+
+    /// What a [`super::Namespace`] registers: every CPU that is [`Support::Emulated`], since a
+    /// container may execute programs of any of them.
+    #[must_use]
+    pub fn interpreters(&self) -> Vec<Interpreter> {
+        self.entries
+            .iter()
+            .filter_map(|entry| match &entry.support {
+                Support::Emulated(emulator) => Some(Interpreter::new(entry.cpu, emulator.path.clone())),
+                _ => None,
+            })
+            .collect()
     }
 }

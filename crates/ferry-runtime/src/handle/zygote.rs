@@ -10,17 +10,22 @@ use std::{
 };
 
 use ferry_sys::process::Command;
+use oci_spec::runtime::Spec;
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    io::fcntl_dupfd_cloexec,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
     process::{Pid, WaitOptions, waitpid},
 };
 
 use super::Monitor;
 use crate::{
-    Error, Exec, Launch, cgroup,
-    emulation::Emulators,
-    protocol::{self, Call, EmulatorChoice, VERSION},
+    Error, Exec, Launch,
+    capability::{Capability, CapabilitySets},
+    cgroup,
+    emulation::{Emulators, Interpreter},
+    protocol::{self, Call, EmulationPlace, VERSION},
     zygote::{ARGV1, SOCKET},
 };
 
@@ -60,6 +65,8 @@ struct Process {
 struct Emulation {
     user_namespace: OwnedFd,
     binfmt: OwnedFd,
+    /// For containers that get a namespace of their own.
+    interpreters: Vec<Interpreter>,
 }
 
 impl ZygoteOptions {
@@ -100,8 +107,9 @@ impl Zygote {
         if emulation.is_some() {
             return Ok(());
         }
+        let interpreters = emulators.interpreters();
         let call = Call::PrepareEmulation {
-            emulators: EmulatorChoice::all(emulators),
+            interpreters: interpreters.clone(),
         };
         let connection = self.order(&call, &[])?;
         let (_, descriptors) = super::monitor::expect_answer(&connection)?;
@@ -111,6 +119,7 @@ impl Zygote {
         *emulation = Some(Emulation {
             user_namespace,
             binfmt,
+            interpreters,
         });
         Ok(())
     }
@@ -120,22 +129,27 @@ impl Zygote {
     /// If the returned handle is dropped before [`Monitor::start`], the container is undone.
     /// [`Error::Launch`] says what failed; nothing is left then.
     pub fn launch(&self, launch: &Launch) -> Result<Monitor, Error> {
-        let call = Call::Launch(Box::new(launch.clone()));
-        let emulation = lock(&self.emulation);
-        let descriptors = match (&launch.emulate, emulation.as_ref()) {
-            (None, _) => Vec::new(),
-            (Some(_), Some(emulation)) => {
-                vec![emulation.user_namespace.as_fd(), emulation.binfmt.as_fd()]
+        let prepared = lock(&self.emulation);
+        let (place, descriptors) = match (&launch.emulate, prepared.as_ref()) {
+            (None, _) => (None, Vec::new()),
+            (Some(_), Some(prepared)) if can_mount(&launch.spec) => {
+                (Some(EmulationPlace::Own(prepared.interpreters.clone())), Vec::new())
             }
+            (Some(_), Some(prepared)) => (
+                Some(EmulationPlace::Shared),
+                vec![prepared.user_namespace.as_fd(), prepared.binfmt.as_fd()],
+            ),
             (Some(architecture), None) => {
                 return Err(Error::NoEmulation {
                     architecture: architecture.clone(),
                 });
             }
         };
-        let connection = self.order(&call, &descriptors)?;
-        drop(emulation);
-        Monitor::created(connection)
+        let call = Call::Launch {
+            launch: Box::new(launch.clone()),
+            emulation: place,
+        };
+        self.make(&call, &descriptors)
     }
 
     /// Makes a process in a running container, up to the point where it waits.
@@ -147,8 +161,16 @@ impl Zygote {
             exec: Box::new(exec.clone()),
             container,
         };
-        let connection = self.order(&call, &[process.as_fd()])?;
-        Monitor::created(connection)
+        self.make(&call, &[process.as_fd()])
+    }
+
+    /// Orders a monitor, once more if the zygote died with the order.
+    fn make(&self, call: &Call, descriptors: &[BorrowedFd<'_>]) -> Result<Monitor, Error> {
+        let attempt = || self.order(call, descriptors).and_then(Monitor::created);
+        match attempt() {
+            Err(Error::MonitorDied) if lock(&self.process).is_dead() => attempt(),
+            outcome => outcome,
+        }
     }
 
     /// Has a monitor forked and gives it its order; the answer comes on the returned connection.
@@ -156,11 +178,8 @@ impl Zygote {
         let (near, far) = pair().map_err(|source| Error::SpawnZygote { source })?;
         self.deliver(&far)?;
         drop(far);
-        let body = serde_json::to_vec(&protocol::RequestRef {
-            version: VERSION,
-            call,
-        })
-        .map_err(|source| Error::Protocol { source })?;
+        let body = serde_json::to_vec(&protocol::RequestRef { version: VERSION, call })
+            .map_err(|source| Error::Protocol { source })?;
         match protocol::send(near.as_fd(), &body, descriptors) {
             Ok(()) => Ok(near),
             Err(_) => Err(Error::MonitorDied),
@@ -174,9 +193,7 @@ impl Zygote {
             return Ok(());
         }
         *process = Process::start(&self.program, &self.options)?;
-        process
-            .take(connection)
-            .map_err(|source| Error::SpawnZygote { source })
+        process.take(connection).map_err(|source| Error::SpawnZygote { source })
     }
 }
 
@@ -185,20 +202,21 @@ impl Process {
         let start = || {
             let (near, far) = pair()?;
             let oom_score_adj = options.oom_score_adj.to_string();
-            let arguments = [
-                "ferry-zygote",
-                ARGV1,
-                &oom_score_adj,
-                options.cgroup_parent.as_str(),
-            ];
-            let command =
-                Command::new(arguments, []).ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+            let arguments = ["ferry-zygote", ARGV1, &oom_score_adj, options.cgroup_parent.as_str()];
+            let command = Command::new(arguments, []).ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
             let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
             let pid = command.spawn_with(&path, far.as_fd(), SOCKET)?;
             let pid = Pid::from_raw(pid).ok_or(io::Error::from(io::ErrorKind::Other))?;
             Ok(Process { pid, socket: near })
         };
         start().map_err(|source| Error::SpawnZygote { source })
+    }
+
+    /// Whether its end of the socket is closed. What it had not taken is lost by then.
+    fn is_dead(&self) -> bool {
+        let mut set = [PollFd::new(&self.socket, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut set, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     fn take(&self, connection: &OwnedFd) -> io::Result<()> {
@@ -212,6 +230,18 @@ impl Drop for Process {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         let _ = waitpid(Some(self.pid), WaitOptions::empty());
     }
+}
+
+/// Whether a container's processes could mount the binfmt_misc of their user namespace, and so
+/// change it for all others in there.
+fn can_mount(spec: &Spec) -> bool {
+    let capabilities = spec
+        .process()
+        .as_ref()
+        .and_then(|process| process.capabilities().as_ref());
+    capabilities
+        .map(CapabilitySets::from_oci)
+        .is_some_and(|sets| sets.bounding.contains(Capability::SysAdmin))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -240,5 +270,6 @@ fn seal(program: &std::path::Path) -> io::Result<OwnedFd> {
     io::copy(&mut File::open(program)?, &mut memfd)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&memfd, seals)?;
-    Ok(memfd.into())
+    // Its number must still mean the program once the socket has its own in the new process.
+    Ok(fcntl_dupfd_cloexec(&memfd, SOCKET + 1)?)
 }

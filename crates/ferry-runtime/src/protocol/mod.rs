@@ -11,7 +11,5 @@
 mod frame;
 mod message;
 
-pub(crate) use frame::{Frame, receive, send, try_receive, try_send};
-pub(crate) use message::{
-    Answer, Call, Container, EmulatorChoice, Event, Refusal, Request, RequestRef, VERSION,
-};
+pub(crate) use frame::{receive, send, try_receive, try_send};
+pub(crate) use message::{Answer, Call, Container, EmulationPlace, Event, Refusal, Request, RequestRef, VERSION};

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::path::{Shape, open_or_create};
-use crate::Fault;
+use crate::{Fault, profile};
 
 /// A device node to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,26 +25,6 @@ pub(super) struct Node {
     uid: u32,
     gid: u32,
 }
-
-/// Nodes that every container has. Source: OCI runtime-spec config-linux.md#default-devices.
-const DEFAULT: &[(&str, u32, u32)] = &[
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
-
-/// Source: OCI runtime-spec runtime-linux.md#dev-symbolic-links, config-linux.md#default-devices.
-const LINKS: &[(&str, &str)] = &[
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
-    ("ptmx", "pts/ptmx"),
-];
 
 impl Node {
     /// What a spec's device says. `None` for the type `a`, which is no file.
@@ -70,38 +50,35 @@ impl Node {
 /// Fills a fresh file system that will be /dev with what every container has, and with `nodes`,
 /// whose paths begin with /dev.
 pub(super) fn fill(dev: BorrowedFd<'_>, nodes: &[Node]) -> Result<(), Fault> {
-    let fault = |name: &str| {
-        let path = Path::new("/dev").join(name);
+    let fault = |path: &Path| {
+        let path = path.to_owned();
         move |errno: Errno| Fault::Device {
             path,
             errno: errno.into(),
         }
     };
-    for (name, major, minor) in DEFAULT {
-        let number = makedev(*major, *minor);
-        mknodat(
-            dev,
-            *name,
-            FileType::CharacterDevice,
-            Mode::from_raw_mode(0o666),
-            number,
-        )
-        .map_err(fault(name))?;
+    let mode = Mode::from_raw_mode(profile::NODE_MODE);
+    for node in profile::NODES {
+        let (path, number) = (Path::new(node.path), makedev(node.major, node.minor));
+        mknodat(dev, inside(path), FileType::CharacterDevice, mode, number).map_err(fault(path))?;
     }
-    for (name, target) in LINKS {
-        symlinkat(*target, dev, *name).map_err(fault(name))?;
+    for (link, target) in profile::LINKS {
+        let path = Path::new(link);
+        symlinkat(*target, dev, inside(path)).map_err(fault(path))?;
     }
     for name in ["pts", "shm", "mqueue"] {
-        mkdirat(dev, name, Mode::from_raw_mode(0o755)).map_err(fault(name))?;
+        let path = Path::new("/dev").join(name);
+        mkdirat(dev, name, Mode::from_raw_mode(0o755)).map_err(fault(&path))?;
     }
     for node in nodes {
-        make(
-            dev,
-            node,
-            node.path.strip_prefix("/dev").unwrap_or(&node.path),
-        )?;
+        make(dev, node, inside(&node.path))?;
     }
     Ok(())
+}
+
+/// A path below /dev, from there.
+fn inside(path: &Path) -> &Path {
+    path.strip_prefix("/dev").unwrap_or(path)
 }
 
 /// Makes one node at a path below `root`, in place of what is there.
@@ -124,14 +101,7 @@ pub(super) fn make(root: BorrowedFd<'_>, node: &Node, path: &Path) -> Result<(),
     }
     if (node.uid, node.gid) != (0, 0) {
         let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
-        chownat(
-            &folder,
-            name,
-            Some(uid),
-            Some(gid),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .map_err(fault)?;
+        chownat(&folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
     }
     Ok(())
 }

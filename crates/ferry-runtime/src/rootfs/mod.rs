@@ -17,5 +17,5 @@ mod plan;
 mod root;
 
 pub(crate) use attach::attach_console;
-pub(crate) use path::{Shape, open_existing, open_or_create};
-pub(crate) use plan::{Ownership, Plan};
+pub(crate) use path::{Shape, open_or_create};
+pub(crate) use plan::Plan;

@@ -74,14 +74,8 @@ fn ustar(entry: &Entry<'_>) -> [u8; BLOCK] {
     put(&mut block[157..257], entry.link);
     block[257..265].copy_from_slice(b"ustar\x0000");
     if matches!(entry.type_flag, b'3' | b'4') {
-        octal(
-            &mut block[329..337],
-            clip(entry.device.0.into(), MAX_OCTAL_8),
-        );
-        octal(
-            &mut block[337..345],
-            clip(entry.device.1.into(), MAX_OCTAL_8),
-        );
+        octal(&mut block[329..337], clip(entry.device.0.into(), MAX_OCTAL_8));
+        octal(&mut block[337..345], clip(entry.device.1.into(), MAX_OCTAL_8));
     }
     block[148..156].fill(b' ');
     let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
@@ -156,11 +150,20 @@ mod tests {
 
     use super::*;
 
+    fn archive(entry: &Entry<'_>, data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        header(&mut bytes, entry).unwrap();
+        bytes.extend_from_slice(data);
+        pad(&mut bytes, data.len() as u64).unwrap();
+        end(&mut bytes).unwrap();
+        bytes
+    }
+
     #[test]
     fn entries_are_read_back_by_another_reader() {
         let long = [b'n'; 300];
         let xattrs = [
-            (b"user.a".to_vec(), vec![0, 255, b'\n', b'=']),
+            (b"user.a".to_vec(), vec![0, 255, b'=']),
             (b"user.b".to_vec(), Vec::new()),
         ];
         let entry = Entry {
@@ -174,11 +177,7 @@ mod tests {
             xattrs: &xattrs,
             ..Entry::default()
         };
-        let mut bytes = Vec::new();
-        header(&mut bytes, &entry).unwrap();
-        bytes.extend_from_slice(b"abc");
-        pad(&mut bytes, 3).unwrap();
-        end(&mut bytes).unwrap();
+        let bytes = archive(&entry, b"abc");
         let mut archive = ::tar::Archive::new(&bytes[..]);
         let mut read = archive.entries().unwrap().next().unwrap().unwrap();
         assert_eq!(&*read.path_bytes(), &long);
@@ -189,17 +188,47 @@ mod tests {
             .unwrap()
             .map(|record| record.unwrap().key().unwrap().to_owned())
             .collect();
-        let keys = [
-            "SCHILY.xattr.user.a",
-            "SCHILY.xattr.user.b",
-            "mtime",
-            "path",
-            "uid",
-        ];
+        let keys = ["SCHILY.xattr.user.a", "SCHILY.xattr.user.b", "mtime", "path", "uid"];
         assert_eq!(records, keys);
         let mut data = String::new();
         read.read_to_string(&mut data).unwrap();
         assert_eq!(data, "abc");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_whole() {
+        use crate::tar::read::{Kind, TarReader};
+        let xattrs = [(b"user.\xff".to_vec(), b"a\nb=\0c".to_vec())];
+        let entry = Entry {
+            name: &[b'n'; 4000],
+            type_flag: b'0',
+            mode: 0o1777,
+            uid: u32::MAX - 1,
+            gid: 0o7_777_777,
+            size_bytes: 600,
+            mtime_seconds: i64::from(i32::MIN) - 1,
+            xattrs: &xattrs,
+            ..Entry::default()
+        };
+        let bytes = archive(&entry, &[7; 600]);
+        let mut reader = TarReader::new(&bytes[..]);
+        let read = reader.next().unwrap().unwrap();
+        assert_eq!((read.name.as_slice(), read.kind), (entry.name, Kind::File));
+        let metadata = &read.metadata;
+        assert_eq!((metadata.uid, metadata.gid), (entry.uid, entry.gid));
+        assert_eq!(metadata.mtime.seconds, entry.mtime_seconds);
+        assert_eq!(metadata.xattrs, xattrs);
+        assert_eq!(reader.data().unwrap(), &[7; 600]);
+        assert!(reader.next().unwrap().is_none());
+        let device = Entry {
+            name: b"dev",
+            type_flag: b'3',
+            device: (0o7_777_777, 5),
+            ..Entry::default()
+        };
+        let bytes = archive(&device, b"");
+        let read = TarReader::new(&bytes[..]).next().unwrap().unwrap();
+        assert_eq!((read.kind, read.device), (Kind::Char, device.device));
     }
 
     #[test]

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::MountAccess;
 use crate::dockerfile::Fault;
-use crate::plan::{
-    MountKind, PlanFault, RootRef, RunMount, Sharing, SourceRoot, StageBuilder, paths,
-};
+use crate::plan::{MountKind, PlanFault, RootRef, RunMount, Sharing, SourceRoot, StageBuilder, paths};
 
 /// A mount as it is written; variables are still in the values.
 #[derive(Debug)]
@@ -33,11 +31,7 @@ const FIELDS: &[(&str, &[&str], &[Kind])] = &[
     ("source", &["source", "src"], &[Kind::Bind, Kind::Cache]),
     ("from", &["from"], &[Kind::Bind, Kind::Cache]),
     ("readonly", &["readonly", "ro"], &[Kind::Bind, Kind::Cache]),
-    (
-        "readwrite",
-        &["readwrite", "rw"],
-        &[Kind::Bind, Kind::Cache],
-    ),
+    ("readwrite", &["readwrite", "rw"], &[Kind::Bind, Kind::Cache]),
     ("id", &["id"], &[Kind::Cache]),
     ("sharing", &["sharing"], &[Kind::Cache]),
     ("mode", &["mode"], &[Kind::Cache]),
@@ -129,10 +123,7 @@ impl MountSpec {
         roots: &mut Vec<RootRef>,
     ) -> Result<RunMount, PlanFault> {
         let field = |stage: &mut StageBuilder<'_, '_>, name: &str| {
-            self.fields
-                .get(name)
-                .map(|written| stage.expand(written))
-                .transpose()
+            self.fields.get(name).map(|written| stage.expand(written)).transpose()
         };
         let target = field(stage, "target")?.unwrap_or_default();
         let target = paths::absolute(&stage.image.config.working_dir, &target);
@@ -143,9 +134,7 @@ impl MountSpec {
         let kind = match self.kind {
             Kind::Tmpfs => MountKind::Tmpfs {
                 size_bytes: field(stage, "size")?
-                    .map(|size| {
-                        size_bytes(&size).ok_or_else(|| self.bad("size is no number of bytes"))
-                    })
+                    .map(|size| size_bytes(&size).ok_or_else(|| self.bad("size is no number of bytes")))
                     .transpose()?,
             },
             Kind::Bind => {
@@ -173,13 +162,11 @@ impl MountSpec {
                         what: "from in a cache",
                     });
                 }
-                let number =
-                    |stage: &mut StageBuilder<'_, '_>, name: &str, radix: u32, default: u32| {
-                        field(stage, name)?.map_or(Ok(default), |text| {
-                            u32::from_str_radix(&text, radix)
-                                .map_err(|_| self.bad(&format!("{name} is no number")))
-                        })
-                    };
+                let number = |stage: &mut StageBuilder<'_, '_>, name: &str, radix: u32, default: u32| {
+                    field(stage, name)?.map_or(Ok(default), |text| {
+                        u32::from_str_radix(&text, radix).map_err(|_| self.bad(&format!("{name} is no number")))
+                    })
+                };
                 MountKind::Cache {
                     id: field(stage, "id")?
                         .filter(|id| !id.is_empty())
@@ -321,19 +308,10 @@ mod tests {
         check("type=tmpfs", "target is required");
         check("type=nfs,target=/x", "unsupported mount type");
         check("type=tmpfs,taget=/x", "did you mean target?");
-        check(
-            "type=tmpfs,target=/x,from=y",
-            "unexpected key \"from\" for this type",
-        );
+        check("type=tmpfs,target=/x,from=y", "unexpected key \"from\" for this type");
         check("type=cache,target=/x,sharing=mine", "sharing is one of");
         check("type=cache,target=/", "target can not be /");
-        check(
-            "type=secret,id=x",
-            "RUN --mount=type=secret is not supported yet",
-        );
-        check(
-            "type=tmpfs,target=/x,size=big",
-            "size is no number of bytes",
-        );
+        check("type=secret,id=x", "RUN --mount=type=secret is not supported yet");
+        check("type=tmpfs,target=/x,size=big", "size is no number of bytes");
     }
 }

@@ -1,0 +1,231 @@
+//! The build cache: what a step with a given key gave, one record a key, below the store's root.
+//!
+//! A record is found by what went into a step, never by when or where it ran. It is worth something
+//! only while the layer it names is there; otherwise it is a miss. Records are written as steps end and
+//! not synced: a layer that a power cut takes is dropped by the store, and its record then misses.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ferry_oci::{DiffId, Digest};
+use ferry_store::record::{self, Record};
+use ferry_store::{Durability, Error, Store};
+use serde::{Deserialize, Serialize};
+
+/// Where the builder keeps what is its own, below the store's root.
+const FOLDER: &str = "build";
+const RECORDS: &str = "build/cache";
+/// Content of `RUN --mount=type=cache`.
+pub(crate) const MOUNTS: &str = "build/mounts";
+/// Scripts and unpacked archives of running steps.
+pub(crate) const TEMPORARY: &str = "build/tmp";
+
+/// The build cache of a store.
+#[derive(Clone)]
+pub struct BuildCache {
+    store: Store,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// What went into the step.
+    pub key: Digest,
+    /// The layer it made; `None` for a step that changed nothing.
+    pub layer: Option<DiffId>,
+    /// The step's name at that time.
+    pub name: String,
+    /// When it was made.
+    pub created: SystemTime,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredEntry {
+    layer: Option<DiffId>,
+    name: String,
+    created_seconds: u64,
+}
+
+impl Record for StoredEntry {
+    const VERSION: u32 = 1;
+}
+
+impl BuildCache {
+    /// The cache of `store`.
+    pub fn open(store: &Store) -> Self {
+        Self { store: store.clone() }
+    }
+
+    /// Removes what steps of an earlier engine left half-done: snapshots, scripts, unpacked archives.
+    /// To be called once, before the first build.
+    pub fn recover(&self) -> Result<(), Error> {
+        for id in self.store.snapshots().list()? {
+            if id.as_str().starts_with(SNAPSHOT_PREFIX) {
+                self.store.snapshots().remove(&id)?;
+            }
+        }
+        let temporary = self.store.root().join(TEMPORARY);
+        match fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &temporary)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// All records, in no order. Unreadable ones are skipped.
+    pub fn entries(&self) -> Result<Vec<CacheEntry>, Error> {
+        let mut entries = Vec::new();
+        for folder in list(&self.store.root().join(RECORDS))? {
+            for path in list(&folder)? {
+                let key = path
+                    .file_stem()
+                    .and_then(|name| format!("sha256:{}", name.to_string_lossy()).parse().ok());
+                if let (Some(key), Ok(Some(stored))) = (key, record::read::<StoredEntry>(&path)) {
+                    entries.push(CacheEntry {
+                        key,
+                        layer: stored.layer,
+                        name: stored.name,
+                        created: UNIX_EPOCH + std::time::Duration::from_secs(stored.created_seconds),
+                    });
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The layers that records name: roots of the store's garbage collection, as long as they are kept.
+    pub fn layers(&self) -> Result<Vec<DiffId>, Error> {
+        let mut layers: Vec<DiffId> = self.entries()?.into_iter().filter_map(|entry| entry.layer).collect();
+        layers.sort_unstable();
+        layers.dedup();
+        Ok(layers)
+    }
+
+    /// Forgets a record. No error if there is none.
+    pub fn remove(&self, key: &Digest) -> Result<(), Error> {
+        record::remove(&self.path(key), Durability::Volatile)
+    }
+
+    /// Forgets all records, and what cache mounts hold.
+    pub fn clear(&self) -> Result<(), Error> {
+        for path in [RECORDS, MOUNTS] {
+            let path = self.store.root().join(path);
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer of `key`, if the record is there and the layer is too.
+    fn get(&self, key: &Digest) -> Option<Option<DiffId>> {
+        let stored: StoredEntry = record::read(&self.path(key)).ok().flatten()?;
+        match stored.layer {
+            Some(layer) if !self.store.layers().has(&layer) => None,
+            layer => Some(layer),
+        }
+    }
+
+    fn put(&self, key: &Digest, name: &str, layer: Option<DiffId>) -> Result<(), Error> {
+        let path = self.path(key);
+        if let Some(folder) = path.parent() {
+            make_folders(&self.store, folder)?;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let stored = StoredEntry {
+            layer,
+            name: name.to_owned(),
+            created_seconds: now.map_or(0, |now| now.as_secs()),
+        };
+        record::write(&path, &stored, Durability::Volatile)
+    }
+
+    fn path(&self, key: &Digest) -> PathBuf {
+        let hex = key.hex();
+        let folder = self.store.root().join(RECORDS).join(&hex[..2]);
+        folder.join(format!("{hex}.json"))
+    }
+}
+
+/// Snapshots of steps have names that begin so.
+pub(crate) const SNAPSHOT_PREFIX: &str = "build-";
+
+/// The cache as one build sees it: what the build itself made counts whatever the policy.
+pub(crate) struct SessionCache {
+    durable: BuildCache,
+    made: Mutex<HashMap<Digest, Option<DiffId>>>,
+    /// Held while the layer of a key is being made, so that equal steps of several platforms make it once.
+    making: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
+}
+
+impl SessionCache {
+    pub(crate) fn new(store: &Store) -> Self {
+        Self {
+            durable: BuildCache::open(store),
+            made: Mutex::default(),
+            making: Mutex::default(),
+        }
+    }
+
+    /// What the step with this key gave.
+    pub(crate) fn get(&self, key: &Digest, policy: crate::plan::CachePolicy) -> Option<Option<DiffId>> {
+        if let Some(made) = self.lock().get(key) {
+            return Some(*made);
+        }
+        match policy {
+            crate::plan::CachePolicy::Use => self.durable.get(key),
+            crate::plan::CachePolicy::Ignore => None,
+        }
+    }
+
+    /// Notes what a step gave. That a record cannot be written costs a later build time, nothing else.
+    pub(crate) fn put(&self, key: Digest, name: &str, layer: Option<DiffId>) {
+        self.lock().insert(key, layer);
+        if let Err(error) = self.durable.put(&key, name, layer) {
+            tracing::warn!(%error, %key, "could not write a build cache record");
+        }
+    }
+
+    /// The lock to hold while making what `key` stands for.
+    pub(crate) fn making(&self, key: &Digest) -> Arc<Mutex<()>> {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        making.entry(*key).or_default().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Option<DiffId>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes `folder`, below the store's root, and its parents, for the engine's eyes only.
+pub(crate) fn make_folders(store: &Store, folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    debug_assert!(folder.starts_with(store.root().join(FOLDER)));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed("create", folder))
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    listing
+        .map(|entry| entry.map(|entry| entry.path()).map_err(failed("list", folder)))
+        .collect()
+}
+
+/// A failure of `action` on the builder's own file at `path`.
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File { action, path, source }
+}

@@ -1,0 +1,97 @@
+//! The frontend `dockerfile.v0`: attributes and a session become a build of the engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ferry_build::BuildResult;
+use ferry_engine::build::BuildOrder;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::activity::Activity;
+use super::attributes::{self, AttributeError, ContextNames};
+use super::job::Job;
+use super::{failure, status};
+use crate::buildkit::BuildKit;
+use crate::buildkit::context::{ClientDirectory, SessionContext};
+use crate::buildkit::session::auth::SessionCredentials;
+use crate::buildkit::session::{Session, SessionId};
+
+/// Events between the builder and the progress of its job; the builder waits when they are taken slowly.
+const EVENTS_QUEUED: usize = 256;
+
+/// The name of the frontend.
+pub(crate) const FRONTEND: &str = "dockerfile.v0";
+
+/// Builds what `attributes` ask for from the files in `session`. Dropping the future cancels the build.
+pub(crate) async fn build(
+    buildkit: &BuildKit,
+    job: &Job,
+    session: &SessionId,
+    attributes: &HashMap<String, String>,
+) -> Result<Arc<BuildResult>, Status> {
+    let asked = attributes::read(attributes).map_err(refusal)?;
+    let session = buildkit.session(session).await?;
+    let context = context(buildkit, job, &session, asked.context).await?;
+    let (sender, mut events) = mpsc::channel(EVENTS_QUEUED);
+    let order = BuildOrder {
+        request: asked.request,
+        context: Arc::new(context),
+        credentials: Arc::new(SessionCredentials::new(session.clone())),
+    };
+    let progress = Arc::clone(job.progress());
+    // The builder drops its sender when it ends, and with that the telling ends.
+    let telling = async move {
+        while let Some(event) = events.recv().await {
+            progress.push(status::message(event));
+        }
+    };
+    let building = async {
+        let (result, ()) = tokio::join!(buildkit.engine().build(order, sender), telling);
+        result
+    };
+    let gone = async {
+        tokio::select! {
+            () = session.closed() => Status::cancelled("the client has gone"),
+            () = job.ended() => Status::cancelled("the build was cancelled"),
+        }
+    };
+    tokio::select! {
+        result = building => result.map(Arc::new).map_err(|error| failure::status(&error)),
+        status = gone => Err(status),
+    }
+}
+
+async fn context(
+    buildkit: &BuildKit,
+    job: &Job,
+    session: &Session,
+    names: ContextNames,
+) -> Result<SessionContext, Status> {
+    let directory = async |name: String| {
+        let session = match names.sessions.get(&name) {
+            Some(id) => {
+                let id = id
+                    .parse()
+                    .map_err(|error| Status::invalid_argument(format!("{error}")))?;
+                buildkit.session(&id).await?
+            }
+            None => session.clone(),
+        };
+        Ok::<_, Status>(ClientDirectory { session, name })
+    };
+    Ok(SessionContext::new(
+        buildkit.engine().contexts().clone(),
+        Activity::new(Arc::clone(job.progress())),
+        directory(names.dockerfile_dir.clone()).await?,
+        names.file.clone(),
+        directory(names.context_dir.clone()).await?,
+    ))
+}
+
+fn refusal(error: AttributeError) -> Status {
+    match error {
+        AttributeError::Invalid { .. } => Status::invalid_argument(error.to_string()),
+        AttributeError::Unsupported { .. } => Status::unimplemented(error.to_string()),
+    }
+}

@@ -1,0 +1,51 @@
+//! Endpoints of builds: connections for BuildKit's protocol, and the build cache.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::post;
+use ferry_engine::Engine;
+
+use crate::buildkit::BuildKit;
+use crate::error::ApiError;
+use crate::hijack::hijack;
+
+/// The noun's endpoints: connections that are upgraded, and gRPC on the socket itself.
+pub(crate) fn rows(buildkit: &BuildKit) -> Router<Engine> {
+    let (for_grpc, for_session) = (buildkit.clone(), buildkit.clone());
+    Router::new()
+        .route("/grpc", post(move |request| grpc(for_grpc.clone(), request)))
+        .route("/session", post(move |request| session(for_session.clone(), request)))
+        .merge(buildkit.routes().with_state(()))
+}
+
+/// The client calls our services on this connection. Not in Docker's description; see moby `builder` router.
+async fn grpc(buildkit: BuildKit, request: Request) -> Result<Response<Body>, ApiError> {
+    require_h2c(&request)?;
+    hijack(request, None, |connection| async move {
+        buildkit.serve(connection).await;
+    })
+}
+
+/// We call the client's services on this connection. Docker Engine API `Session`.
+async fn session(buildkit: BuildKit, request: Request) -> Result<Response<Body>, ApiError> {
+    require_h2c(&request)?;
+    let announcement = buildkit
+        .announcement(request.headers())
+        .map_err(|status| ApiError::bad_request(status.message()))?;
+    hijack(request, None, |connection| async move {
+        buildkit.carry_session(connection, announcement).await;
+    })
+}
+
+fn require_h2c(request: &Request) -> Result<(), ApiError> {
+    match request.headers().get(http::header::UPGRADE) {
+        Some(protocol) if protocol == "h2c" => Ok(()),
+        Some(protocol) => Err(ApiError::bad_request(format!(
+            "protocol {} not supported",
+            String::from_utf8_lossy(protocol.as_bytes())
+        ))),
+        None => Err(ApiError::bad_request("no upgrade proto in request")),
+    }
+}

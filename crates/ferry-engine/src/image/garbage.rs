@@ -1,0 +1,33 @@
+//! Frees what no image, container or build holds any longer.
+
+use ferry_store::{Reclaimed, Roots};
+
+use super::Error;
+use crate::Engine;
+
+impl Engine {
+    /// Removes content and layers that nothing holds. Their room is free soon after this returns.
+    pub(super) async fn collect_garbage(&self) -> Result<Reclaimed, Error> {
+        let reclaimed = self
+            .blocking(|engine| Ok(engine.store.gc(&engine.held_content()?)?))
+            .await?;
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.empty_trash() {
+                tracing::warn!(%error, "cannot delete all that was removed from the store");
+            }
+        });
+        Ok(reclaimed)
+    }
+
+    /// What containers and the build cache hold besides images and snapshots.
+    fn held_content(&self) -> Result<Roots, Error> {
+        let mut roots = Roots::default();
+        for container in self.containers.all() {
+            roots.blobs.push(container.config.manifest);
+            roots.blobs.push(container.config.image_id);
+            roots.layers.extend(&container.config.layers);
+        }
+        Ok(roots)
+    }
+}
