@@ -49,9 +49,9 @@ const ENDPOINT_FILE: &str = "endpoint.json";
 impl Engine {
     /// Takes an address, if the network wants one. It is given back by [`Self::release`] or, when
     /// nothing was launched, by [`Self::release_endpoint`].
-    pub(crate) fn take_endpoint(&self, network: &NetworkMode, id: &str) -> Result<Option<Endpoint>, container::Error> {
+    pub(crate) fn take_endpoint(&self, network: &NetworkMode) -> Result<Option<Endpoint>, container::Error> {
         match network {
-            NetworkMode::Bridge => Ok(Some(self.networks.take(id)?)),
+            NetworkMode::Bridge => Ok(Some(self.networks.take()?)),
             NetworkMode::Host | NetworkMode::None => Ok(None),
         }
     }

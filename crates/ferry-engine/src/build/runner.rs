@@ -71,7 +71,7 @@ impl Engine {
     fn launch_step(&self, step: &Step) -> Result<Launched, container::Error> {
         let id = ContainerId::random();
         let network = network_mode(step.network);
-        let endpoint = self.take_endpoint(&network, id.as_str())?;
+        let endpoint = self.take_endpoint(&network)?;
         let launched = self
             .step_request(step, &id, &network, endpoint.clone())
             .and_then(|request| self.launch(request));

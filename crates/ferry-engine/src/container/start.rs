@@ -67,7 +67,7 @@ impl Engine {
 
     /// Blocking: all that lies between a created container and its running process.
     fn start_process(&self, container: &Arc<Container>) -> Result<Running, Error> {
-        let endpoint = self.take_endpoint(&container.config.options.host.network, container.id.as_str())?;
+        let endpoint = self.take_endpoint(&container.config.options.host.network)?;
         let launched = match self.launch(self.launch_request(container, endpoint.clone())?) {
             Ok(launched) => launched,
             Err(error) => {
@@ -149,6 +149,15 @@ impl Engine {
         let engine = self.clone();
         tokio::spawn(async move {
             let exit = read_exit(watch).await;
+            // Before anyone is told: the next start uses the same folder.
+            let (reaper, ended, was_killed) = (engine.clone(), launched.clone(), exit.is_none());
+            let cleared = tokio::task::spawn_blocking(move || {
+                if was_killed {
+                    reaper.clear_remains(&ended.state_dir);
+                }
+                crate::folder::remove(&ended.state_dir);
+            });
+            let _ = cleared.await;
             engine.container_exited(&container, &launched, exit);
         });
     }
@@ -175,8 +184,7 @@ impl Engine {
                     .map_or_else(time::OffsetDateTime::now_utc, |exit| exit.finished_at),
             );
         });
-        let was_killed = exit.is_none();
-        let (engine, launched) = (self.clone(), launched.clone());
+        let (engine, endpoint) = (self.clone(), launched.endpoint.clone());
         let removed = (container.config.options.host.on_exit == OnExit::Remove).then(|| {
             self.containers.remove(container);
             container.clone()
@@ -186,10 +194,7 @@ impl Engine {
         }
         // The reaper: nothing that a caller waits for.
         tokio::task::spawn_blocking(move || {
-            if was_killed {
-                engine.clear_remains(&launched.state_dir);
-            }
-            engine.release(&launched);
+            engine.release_endpoint(endpoint);
             if let Some(container) = removed {
                 engine.delete_files(&container);
             }

@@ -12,7 +12,7 @@ use ferry_net::{
 use serde::{Deserialize, Serialize};
 
 use crate::Instance;
-use crate::container::{HostOptions, NetworkMode};
+use crate::container::{ContainerId, HostOptions, NetworkMode};
 use crate::error::Class;
 
 /// An error of a network.
@@ -85,15 +85,15 @@ impl Networks {
         }
     }
 
-    /// Takes an address on the default bridge for the container `id`.
-    pub(crate) fn take(&self, id: &str) -> Result<Endpoint, Error> {
+    /// Takes an address on the default bridge.
+    pub(crate) fn take(&self) -> Result<Endpoint, Error> {
         let mut default = self.default.lock().unwrap_or_else(PoisonError::into_inner);
         let DefaultBridge { pool, .. } = self.ensure(&mut default, None)?;
         Ok(Endpoint {
             address: pool.allocate()?,
             prefix_len: pool.subnet().prefix_len(),
             gateway: pool.gateway(),
-            veth: veth_name(id),
+            veth: veth_name(),
         })
     }
 
@@ -226,10 +226,11 @@ impl Networks {
     }
 }
 
-/// `fy` and the first digits of the container's id: at most 15 characters.
-fn veth_name(id: &str) -> LinkName {
-    let digits: String = id.chars().take(12).collect();
-    format!("fy{digits}")
+/// `fy` and twelve random digits, at most 15 characters. Not the container's id: its last interface may
+/// still be on its way out when it is started again.
+fn veth_name() -> LinkName {
+    let id = ContainerId::random();
+    format!("fy{}", id.short())
         .parse()
         .expect("ids consist of hexadecimal digits")
 }
