@@ -134,7 +134,12 @@ impl Fixture {
 }
 
 impl Drop for Fixture {
+    /// A test that failed may have left containers.
     fn drop(&mut self) {
+        for name in self.cgroups.children().unwrap_or_default() {
+            let cgroup = self.cgroups.child(&name);
+            let _ = cgroup.kill_all().and_then(|_| cgroup.remove());
+        }
         let _ = self.cgroups.remove();
     }
 }
