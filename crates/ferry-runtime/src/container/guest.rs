@@ -74,7 +74,7 @@ impl GuestPlan {
         })?;
         let mut keep = vec![channel.as_raw_fd()];
         if let Streams::Pipes { stdin, stdout, stderr } = &self.process.streams {
-            keep.extend([stdin, stdout, stderr].map(AsRawFd::as_raw_fd));
+            keep.extend(stdin.iter().chain([stdout, stderr]).map(AsRawFd::as_raw_fd));
         }
         close_from(3, &keep, Closing::Now).map_err(Fault::system("close_range"))?;
         let options = CloneOptions {

@@ -19,5 +19,5 @@ pub(crate) use first::{ContainerPlan, IntoCgroup};
 pub(crate) use guest::GuestPlan;
 pub(crate) use namespaces::NamespacePlan;
 pub(crate) use process::ProcessPlan;
-pub(crate) use stdio::{Streams, open_null};
+pub(crate) use stdio::Streams;
 pub(crate) use sysctl::parse as parse_sysctls;

@@ -123,6 +123,12 @@ impl ProcessPlan {
         if let (Some(terminal), Console::Mounted) = (&terminal, console) {
             attach_console(root, terminal.process_side.as_fd())?;
         }
+        if let Streams::Pipes {
+            stdin: stdin @ None, ..
+        } = &mut self.streams
+        {
+            *stdin = Some(stdio::no_input(root)?);
+        }
         let identity = user::resolve(root, &self.user, &self.groups)?;
         if !self.env.iter().any(|entry| entry.starts_with("HOME=")) {
             self.env
@@ -167,10 +173,17 @@ impl ReadyProcess {
         ferry_sys::signals::die_of_broken_pipes();
         match (&self.terminal, &self.plan.streams) {
             (Some(terminal), _) => terminal.install(&self.identity)?,
-            (None, Streams::Pipes { stdin, stdout, stderr }) => {
+            (
+                None,
+                Streams::Pipes {
+                    stdin: Some(stdin),
+                    stdout,
+                    stderr,
+                },
+            ) => {
                 stdio::install(stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), &self.identity)?;
             }
-            (None, Streams::Terminal(_)) => {}
+            (None, Streams::Pipes { stdin: None, .. } | Streams::Terminal(_)) => {}
         }
         self.enter_cwd()?;
         limits::apply(&self.plan.limits)?;

@@ -1,13 +1,11 @@
 //! A process' three standard streams, and the terminal that may be all of them.
 
-use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, fstatfs, major, minor, openat2},
     io::Errno,
+    pipe::{PipeFlags, pipe_with},
     process::ioctl_tiocsctty,
     pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
@@ -15,14 +13,14 @@ use rustix::{
 };
 
 use super::user::Identity;
-use crate::{Fault, WindowSize};
+use crate::{Fault, WindowSize, rootfs::open_null};
 
 /// Where the streams will come from.
 #[derive(Debug)]
 pub(crate) enum Streams {
-    /// Descriptors that the monitor prepared.
+    /// Descriptors that the monitor prepared; without stdin it is the container's /dev/null.
     Pipes {
-        stdin: OwnedFd,
+        stdin: Option<OwnedFd>,
         stdout: OwnedFd,
         stderr: OwnedFd,
     },
@@ -123,13 +121,12 @@ pub(super) fn install(
 
 const NULL: (u32, u32) = (1, 3);
 
-/// The host's /dev/null, for a standard input that is closed.
-pub(crate) fn open_null() -> Result<OwnedFd, Fault> {
-    let path = Path::new("/dev/null");
-    rustix::fs::openat(rustix::fs::CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
-        Fault::Device {
-            path: path.to_owned(),
-            errno: errno.into(),
-        }
-    })
+/// A standard input at its end: the container's own /dev/null, never the host's, whose mode root
+/// inside could change; in a root without one, a pipe that nobody writes to.
+pub(super) fn no_input(root: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    if let Ok(null) = open_null(root, OFlags::RDONLY | OFlags::NOCTTY) {
+        return Ok(null);
+    }
+    let (reader, _writer) = pipe_with(PipeFlags::CLOEXEC).map_err(Fault::system("pipe2"))?;
+    Ok(reader)
 }

@@ -7,7 +7,10 @@ use std::{
         unix::net::UnixStream,
     },
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,7 +43,8 @@ pub struct AttachOptions {
 /// A connection to one monitor. `Send + Sync`; calls block for some tens of microseconds.
 ///
 /// Dropping it closes the connection only, except before [`Monitor::start`] on the handle that
-/// [`crate::Zygote::launch`] gave: then the container is undone.
+/// [`crate::Zygote::launch`] gave: then the container is undone, and nothing is left of it when the
+/// drop is through.
 ///
 /// [`Error::MonitorDied`] from a call means that the monitor ended meanwhile: its exit record tells
 /// whether that was its process' end.
@@ -49,6 +53,8 @@ pub struct Monitor {
     connection: Mutex<OwnedFd>,
     pid: i32,
     warnings: Vec<Warning>,
+    /// Whether the process' life hangs on this handle.
+    holds_life: AtomicBool,
 }
 
 impl Monitor {
@@ -70,6 +76,7 @@ impl Monitor {
             connection: Mutex::new(connection),
             pid: 0,
             warnings: Vec::new(),
+            holds_life: AtomicBool::new(false),
         };
         monitor.pid = monitor.state()?.pid;
         Ok(monitor)
@@ -82,6 +89,7 @@ impl Monitor {
                 connection: Mutex::new(connection),
                 pid,
                 warnings,
+                holds_life: AtomicBool::new(true),
             }),
             _ => Err(Error::UnexpectedAnswer),
         }
@@ -121,7 +129,10 @@ impl Monitor {
     /// the container is undone.
     pub fn start(&self) -> Result<OffsetDateTime, Error> {
         match self.call(&Call::Start)? {
-            (Answer::Started { at }, _) => Ok(at),
+            (Answer::Started { at }, _) => {
+                self.holds_life.store(false, Ordering::Relaxed);
+                Ok(at)
+            }
             _ => Err(Error::UnexpectedAnswer),
         }
     }
@@ -172,6 +183,18 @@ impl Monitor {
         protocol::send(connection.as_fd(), &body, &[]).map_err(|source| lost("send", source))?;
         let (answer, descriptors) = expect_answer(&connection)?;
         Ok((answer, descriptors.into_iter().next()))
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        if self.holds_life.load(Ordering::Relaxed) {
+            let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner);
+            // The monitor hears that nobody will start its process; its end closes the other side.
+            let _ = shutdown(&*connection, Shutdown::Write);
+            let _ = set_socket_timeout(&*connection, Timeout::Recv, Some(PATIENCE));
+            while let Ok(Some(_)) = protocol::receive(connection.as_fd()) {}
+        }
     }
 }
 

@@ -8,11 +8,7 @@ use rustix::{
 };
 
 use super::{input::Input, output::Output};
-use crate::{
-    Fault, Stdin, Stdio,
-    container::{Streams, open_null},
-    log::Stream,
-};
+use crate::{Fault, Stdin, Stdio, container::Streams, log::Stream};
 
 /// The monitor's ends.
 #[derive(Debug)]
@@ -37,11 +33,11 @@ pub(super) fn open(stdio: &Stdio) -> Result<(Streams, Ends), Fault> {
         return Ok((Streams::Terminal(size), ends));
     }
     let (stdin, input) = match stdio.stdin {
-        Stdin::Closed => (open_null()?, Input::none()),
+        Stdin::Closed => (None, Input::none()),
         stdin @ (Stdin::Open | Stdin::Once) => {
             let (reader, writer) = pipe()?;
             set_nonblocking(&writer)?;
-            (reader, Input::pipe(writer, stdin))
+            (Some(reader), Input::pipe(writer, stdin))
         }
     };
     let (stdout, stdout_end) = output(Stream::Stdout)?;

@@ -449,8 +449,12 @@ impl Supervisor {
         self.stage = Stage::Ended(exit);
     }
 
-    /// Tells everybody, tidies up, lets slow clients read their last, and ends.
+    /// Tidies up, tells everybody, lets slow clients read their last, and ends.
+    ///
+    /// Whoever hears of the end may use the folder and the cgroup's name again at once. That costs
+    /// him a tenth of a millisecond, for removing ten version 1 groups.
     fn conclude(mut self) -> ! {
+        self.belongings = None;
         if let Stage::Ended(exit) = &self.stage {
             let body = serde_json::to_vec(exit).unwrap_or_default();
             for watcher in self.watchers.drain(..) {
@@ -465,7 +469,6 @@ impl Supervisor {
         self.watchers.clear();
         self.clients.retain(|client| client.is_behind() && !client.is_gone());
         self.emulation = None;
-        self.belongings = None;
         let until = Instant::now() + FAREWELL;
         while !self.clients.is_empty() && Instant::now() < until {
             let timeout = until.saturating_duration_since(Instant::now());

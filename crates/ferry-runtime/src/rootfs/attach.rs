@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::{
-    cover::{self, attach},
+    cover::{self, Covers, attach},
     device,
     path::{Shape, open_existing, open_or_create},
     plan::{Of, Plan, Planned, Source},
@@ -40,11 +40,12 @@ impl Plan {
     }
 
     /// Masks and write-protects what is to be, last of all the root itself.
-    pub(crate) fn protect(&mut self, root: BorrowedFd<'_>) -> Result<(), Fault> {
+    pub(crate) fn protect(&self, root: BorrowedFd<'_>) -> Result<(), Fault> {
         for path in &self.read_only {
             cover::forbid_writes(root, path)?;
         }
-        if let Some(covers) = &mut self.covers {
+        if !self.masked.is_empty() {
+            let mut covers = Covers::open(root)?;
             for path in &self.masked {
                 covers.put(root, path)?;
             }

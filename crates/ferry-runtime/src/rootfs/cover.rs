@@ -7,7 +7,7 @@ use std::{
 
 use ferry_sys::mount::{Attributes, READ_ONLY, Reach, set_attributes};
 use rustix::{
-    fs::{CWD, FileType, fstat, major, minor},
+    fs::{FileType, Mode, OFlags, ResolveFlags, fstat, major, minor, openat2},
     io::Errno,
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
@@ -39,10 +39,12 @@ pub(super) struct Covers {
 }
 
 impl Covers {
-    /// Opens the host's /dev/null, which must be that device, and an empty read-only folder.
-    pub(super) fn open() -> Result<Covers, Fault> {
+    /// Opens the container's own /dev/null, which must be that device, and an empty read-only folder.
+    ///
+    /// Never the host's: whoever is root inside may change the mode of what he sees.
+    pub(super) fn open(root: BorrowedFd<'_>) -> Result<Covers, Fault> {
         Ok(Covers {
-            file: Cover::new(clone_null()?),
+            file: Cover::new(clone_null(root)?),
             folder: Cover::new(empty_folder()?),
         })
     }
@@ -126,18 +128,33 @@ fn clone(mount: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     open_tree(mount, "", flags)
 }
 
-fn clone_null() -> Result<OwnedFd, Fault> {
+fn clone_null(root: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    let null = open_null(root, OFlags::PATH)?;
+    clone(null.as_fd()).map_err(Fault::system("clone /dev/null for masks"))
+}
+
+/// The container's /dev/null, if it is that device.
+pub(crate) fn open_null(root: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Fault> {
     const NULL: (u32, u32) = (1, 3);
     let fault = |errno: Errno| Fault::Device {
         path: "/dev/null".into(),
         errno: errno.into(),
     };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    let null = open_tree(CWD, "/dev/null", flags).map_err(fault)?;
-    let stat = fstat(&null).map_err(fault)?;
-    let is_null =
-        FileType::from_raw_mode(stat.st_mode).is_char_device() && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL;
-    if is_null { Ok(null) } else { Err(fault(Errno::NODEV)) }
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let open = |flags| openat2(root, "dev/null", flags | OFlags::CLOEXEC, Mode::empty(), resolve).map_err(fault);
+    let check = |null: OwnedFd| {
+        let stat = fstat(&null).map_err(fault)?;
+        let is_null = FileType::from_raw_mode(stat.st_mode).is_char_device()
+            && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL;
+        if is_null { Ok(null) } else { Err(fault(Errno::NODEV)) }
+    };
+    // First without opening what it is, for opening a device can have effects.
+    let null = check(open(OFlags::PATH)?)?;
+    if flags.contains(OFlags::PATH) {
+        Ok(null)
+    } else {
+        check(open(flags)?)
+    }
 }
 
 fn empty_folder() -> Result<OwnedFd, Fault> {

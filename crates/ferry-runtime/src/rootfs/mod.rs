@@ -17,5 +17,6 @@ mod plan;
 mod root;
 
 pub(crate) use attach::attach_console;
+pub(crate) use cover::open_null;
 pub(crate) use path::{Shape, open_or_create};
 pub(crate) use plan::Plan;

@@ -21,7 +21,6 @@ use rustix::{
 
 use super::{
     cgroup_tree::{self, CgroupTree},
-    cover::Covers,
     device::{self, Node},
     enter::enter,
     options::{Options, root_propagation},
@@ -43,7 +42,6 @@ pub(crate) struct Plan {
     pub(super) mounts: Vec<Planned>,
     /// Nodes elsewhere than in a /dev of the container's own.
     pub(super) nodes: Vec<Node>,
-    pub(super) covers: Option<Covers>,
     pub(super) masked: Vec<PathBuf>,
     pub(super) read_only: Vec<PathBuf>,
 }
@@ -125,7 +123,6 @@ impl Plan {
             propagation,
             mounts,
             nodes,
-            covers: if masked.is_empty() { None } else { Some(Covers::open()?) },
             masked,
             read_only: strings(linux.and_then(|linux| linux.readonly_paths().as_ref())),
         })

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal as RustixSignal, kill_process};
 
 use super::{
     Test,
-    fixture::{Fixture, wait},
+    fixture::{Fixture, parent_of, wait},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -95,12 +95,6 @@ fn a_killed_monitor_takes_its_container_along(fixture: &Fixture) {
     remains.clear(&fixture.cgroups).unwrap();
     assert_eq!(fs::read_dir(&plan.launch.state_dir).unwrap().count(), 0);
     assert!(Remains::find(&plan.launch.state_dir).unwrap().is_none());
-}
-
-fn parent_of(process: i32) -> i32 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
-    line.trim().parse().unwrap()
 }
 
 /// Wherever it was, a next look finds what is to be cleared, and then nothing is left.

@@ -121,6 +121,14 @@ impl Fixture {
         Plan { launch, input, folder }
     }
 
+    /// Ends what a test that failed has left.
+    pub(crate) fn clear(&self) {
+        for name in self.cgroups.children().unwrap_or_default() {
+            let cgroup = self.cgroups.child(&name);
+            let _ = cgroup.kill_all().and_then(|_| cgroup.remove());
+        }
+    }
+
     /// Fails if a test left a cgroup.
     pub(crate) fn assert_nothing_left(&self) {
         for _ in 0..200 {
@@ -135,6 +143,7 @@ impl Fixture {
 
 impl Drop for Fixture {
     fn drop(&mut self) {
+        self.clear();
         let _ = self.cgroups.remove();
     }
 }
@@ -249,6 +258,13 @@ pub(crate) fn read_until(stream: &mut impl Read, wanted: &str) -> String {
         text.extend_from_slice(&buffer[..count]);
     }
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A container's monitor, by its first process.
+pub(crate) fn parent_of(process: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    line.trim().parse().unwrap()
 }
 
 pub(crate) fn read_log(path: &Path) -> Vec<(String, String)> {

@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("nothing_is_mounted_over_proc", nothing_is_mounted_over_proc),
     ("links_in_the_image_stay_inside", links_in_the_image_stay_inside),
     ("a_folder_can_be_the_root", a_folder_can_be_the_root),
+    (
+        "the_host_s_devices_are_out_of_reach",
+        the_hosts_devices_are_out_of_reach,
+    ),
 ];
 
 fn check(fixture: &Fixture, script: &str, want: &str) {
@@ -290,4 +294,16 @@ fn a_folder_can_be_the_root(fixture: &Fixture) {
     for name in ["proc", "sys", "dev"] {
         let _ = fs::remove_dir(fixture.lower().join(name));
     }
+}
+
+/// What root inside may change the mode of must not be the host's.
+fn the_hosts_devices_are_out_of_reach(fixture: &Fixture) {
+    use std::os::unix::fs::MetadataExt;
+    let host = fs::metadata("/dev/null").unwrap();
+    let script = "for f in /dev/null /proc/timer_list /proc/self/fd/0; do stat -L -c '%d:%i' $f; done";
+    let (code, text) = fixture.shell(script).output(fixture);
+    assert_eq!(code, 0);
+    assert_eq!(text.lines().count(), 3);
+    let its = format!("{}:{}", host.dev(), host.ino());
+    assert!(text.lines().all(|line| line != its), "{text}");
 }

@@ -1,11 +1,15 @@
 //! What containers write ends up in the log.
 
-use super::{Test, fixture::Fixture};
+use super::{
+    Test,
+    fixture::{ALL, Fixture, parent_of, wait},
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("output_is_logged_by_stream", output_is_logged_by_stream),
     ("much_output_is_logged_whole", much_output_is_logged_whole),
     ("logs_rotate", logs_rotate),
+    ("a_flood_does_not_grow_its_monitor", a_flood_does_not_grow_its_monitor),
 ];
 
 fn output_is_logged_by_stream(fixture: &Fixture) {
@@ -44,4 +48,34 @@ fn logs_rotate(fixture: &Fixture) {
         }
     }
     assert!(plan.logged().ends_with("1000\n"));
+}
+
+fn a_flood_does_not_grow_its_monitor(fixture: &Fixture) {
+    const ENOUGH_KIB: u64 = 4096;
+    let plan = fixture.plan(&["yes"]);
+    let path = plan.folder.join("log");
+    let plan = plan.with(|launch| {
+        launch.stdio.log = ferry_runtime::Log::JsonFile {
+            path,
+            max_size_bytes: Some(1 << 20),
+            max_files: 2,
+        };
+    });
+    let monitor = plan.start(fixture);
+    // Once with a client that reads nothing, which stops the flood, then without.
+    let client = monitor.attach(ALL).unwrap();
+    for client in [Some(client), None] {
+        for _ in 0..20 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let status = std::fs::read_to_string(format!("/proc/{}/status", parent_of(monitor.pid()))).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+            let anonymous_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+            assert!(anonymous_kib < ENOUGH_KIB, "{anonymous_kib} KiB");
+        }
+        drop(client);
+    }
+    let watch = monitor.watch().unwrap();
+    monitor.signal(ferry_runtime::Signal::KILL).unwrap();
+    assert_eq!(wait(watch).code, 137);
+    assert!(plan.folder.join("log.1").exists());
 }

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
         if outcome.is_err() {
             failed.push(name);
+            fixture.clear();
         }
     }
     drop(fixture);
