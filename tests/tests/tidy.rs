@@ -22,19 +22,29 @@ const FLOORS: &[(&str, u32)] = &[
 const SYNCHRONOUS: &[&str] = &["ferry-sys", "ferry-oci", "ferry-store", "ferry-runtime", "ferry-net"];
 
 /// Names that say nothing about what is inside.
-const DRAWERS: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc", "shared", "stuff"];
+const DRAWERS: &[&str] = &[
+    "utils", "util", "helpers", "helper", "common", "misc", "shared", "stuff",
+];
 
 const MAX_LINES: usize = 900;
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the workspace")
+        .to_owned()
 }
 
 fn crates() -> BTreeMap<String, PathBuf> {
     let folders = fs::read_dir(workspace().join("crates")).expect("there is a folder crates/");
     folders
         .map(|entry| entry.expect("crates/ can be read").path())
-        .map(|path| (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path))
+        .map(|path| {
+            (
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                path,
+            )
+        })
         .collect()
 }
 
@@ -94,7 +104,9 @@ fn every_dependency_has_a_reason() {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).expect("the workspace has a manifest");
     let table = manifest.split("[workspace.dependencies]").nth(1).unwrap_or_default();
     let table = table.split("\n[").next().unwrap_or_default();
-    let lines = table.lines().filter(|line| line.contains(" = ") && !line.starts_with("ferry-"));
+    let lines = table
+        .lines()
+        .filter(|line| line.contains(" = ") && !line.starts_with("ferry-"));
     let broken = lines.filter(|line| !line.contains("# ")).map(str::to_owned).collect();
     report("each dependency has a one-line reason", broken);
 }
@@ -106,26 +118,37 @@ fn every_file_says_what_it_is_for() {
         text.starts_with("//! ")
     };
     let broken = all_rust_files().into_iter().filter(|path| !is_documented(path));
-    report("the first line of a file is a //! sentence", broken.map(|path| path.display().to_string()).collect());
+    report(
+        "the first line of a file is a //! sentence",
+        broken.map(|path| path.display().to_string()).collect(),
+    );
 }
 
 #[test]
 fn files_hold_one_concept() {
     let too_long = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.lines().count() > MAX_LINES);
     let broken = all_rust_files().into_iter().filter(too_long);
-    report("no file is longer than 900 lines", broken.map(|path| path.display().to_string()).collect());
+    report(
+        "no file is longer than 900 lines",
+        broken.map(|path| path.display().to_string()).collect(),
+    );
 }
 
 #[test]
 fn names_say_what_is_inside() {
     let is_drawer = |path: &PathBuf| {
         let named = path.with_extension("");
-        named.components().any(|part| DRAWERS.iter().any(|drawer| part.as_os_str() == *drawer))
+        named
+            .components()
+            .any(|part| DRAWERS.iter().any(|drawer| part.as_os_str() == *drawer))
     };
     let root = workspace();
     let relative = |path: PathBuf| path.strip_prefix(&root).map(Path::to_owned).unwrap_or(path);
     let broken = all_rust_files().into_iter().map(relative).filter(is_drawer);
-    report("no drawer modules", broken.map(|path| path.display().to_string()).collect());
+    report(
+        "no drawer modules",
+        broken.map(|path| path.display().to_string()).collect(),
+    );
 }
 
 #[test]
@@ -136,8 +159,16 @@ fn unsafe_stays_in_one_crate() {
             continue;
         }
         let text = fs::read_to_string(&path).expect("a source file is text");
-        let uses = |line: &&str| ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| line.contains(word));
-        broken.extend(text.lines().filter(uses).map(|line| format!("{}: {line}", path.display())));
+        let uses = |line: &&str| {
+            ["unsafe {", "unsafe fn", "unsafe impl"]
+                .iter()
+                .any(|word| line.contains(word))
+        };
+        broken.extend(
+            text.lines()
+                .filter(uses)
+                .map(|line| format!("{}: {line}", path.display())),
+        );
     }
     report("unsafe code lives in ferry-sys", broken);
 }

@@ -31,9 +31,7 @@ pub(crate) fn add(link: &LinkName, index: u32, address: InterfaceAddress) -> Mes
             message.attributes.push(AddressAttribute::Broadcast(last));
         }
         IpAddr::V4(_) => {}
-        IpAddr::V6(_) => message
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad)),
+        IpAddr::V6(_) => message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad)),
     }
     let payload = RouteNetlinkMessage::NewAddress(message);
     Message::route(
@@ -47,43 +45,27 @@ pub(crate) fn add(link: &LinkName, index: u32, address: InterfaceAddress) -> Mes
 /// The request to take an address from an interface.
 pub(crate) fn remove(link: &LinkName, index: u32, address: InterfaceAddress) -> Message {
     let payload = RouteNetlinkMessage::DelAddress(message(index, address));
-    Message::route(
-        Operation::RemoveAddress,
-        format!("{address} from {link}"),
-        0,
-        &payload,
-    )
+    Message::route(Operation::RemoveAddress, format!("{address} from {link}"), 0, &payload)
 }
 
 /// The addresses of an interface without link-local IPv6 ones, which the kernel makes itself.
-pub(crate) fn list(
-    connection: &mut Connection,
-    link: &LinkName,
-    index: u32,
-) -> Result<Vec<InterfaceAddress>, Error> {
+pub(crate) fn list(connection: &mut Connection, link: &LinkName, index: u32) -> Result<Vec<InterfaceAddress>, Error> {
     let payload = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     let request = Message::route(Operation::ListAddresses, link.as_str(), 0, &payload);
     connection.list(&request, |reply| {
-        let message =
-            AddressMessage::parse(&AddressMessageBuffer::new_checked(&reply.body).ok()?).ok()?;
+        let message = AddressMessage::parse(&AddressMessageBuffer::new_checked(&reply.body).ok()?).ok()?;
         if message.header.index != index || message.header.scope == AddressScope::Link {
             return None;
         }
         // Where a peer's address is set, IFA_ADDRESS is the peer's and IFA_LOCAL ours.
-        let local = message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Local(address) => Some(*address),
-                _ => None,
-            });
-        let any = message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Address(address) => Some(*address),
-                _ => None,
-            });
+        let local = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(address) => Some(*address),
+            _ => None,
+        });
+        let any = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        });
         InterfaceAddress::new(local.or(any)?, message.header.prefix_len).ok()
     })
 }
@@ -97,11 +79,7 @@ fn message(index: u32, address: InterfaceAddress) -> AddressMessage {
         IpAddr::V4(Ipv4Addr::LOCALHOST) => AddressScope::Host,
         _ => AddressScope::Universe,
     };
-    message
-        .attributes
-        .push(AddressAttribute::Local(address.address()));
-    message
-        .attributes
-        .push(AddressAttribute::Address(address.address()));
+    message.attributes.push(AddressAttribute::Local(address.address()));
+    message.attributes.push(AddressAttribute::Address(address.address()));
     message
 }

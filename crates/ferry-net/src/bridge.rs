@@ -85,11 +85,7 @@ impl BridgeNetwork {
     /// Connects a container's network namespace to the bridge. Two thirds of the time, which is 0.5 to 0.9 ms, is the kernel's for making the pair.
     ///
     /// On failure nothing of it is left. The host's end is not in the container's namespace, but goes with it.
-    pub fn attach(
-        &self,
-        namespace: BorrowedFd<'_>,
-        endpoint: &EndpointConfig,
-    ) -> Result<Endpoint, Error> {
+    pub fn attach(&self, namespace: BorrowedFd<'_>, endpoint: &EndpointConfig) -> Result<Endpoint, Error> {
         endpoint::attach(self, namespace, endpoint)
     }
 
@@ -109,9 +105,7 @@ impl BridgeConfig {
     }
 
     pub(crate) fn has(&self, family: Family) -> bool {
-        self.gateways
-            .iter()
-            .any(|gateway| gateway.subnet().family() == family)
+        self.gateways.iter().any(|gateway| gateway.subnet().family() == family)
     }
 }
 
@@ -143,11 +137,9 @@ fn describe(config: &BridgeConfig) -> LinkMessage {
         .push(LinkAttribute::IfName(config.name.as_str().to_owned()));
     if let Some(gateway) = config.gateways.first() {
         let mac = MacAddress::for_address(gateway.address());
-        link.attributes
-            .push(LinkAttribute::Address(mac.octets().to_vec()));
+        link.attributes.push(LinkAttribute::Address(mac.octets().to_vec()));
     }
-    link.attributes
-        .extend(config.mtu_bytes.map(LinkAttribute::Mtu));
+    link.attributes.extend(config.mtu_bytes.map(LinkAttribute::Mtu));
     link.attributes.push(LinkAttribute::LinkInfo(vec![
         LinkInfo::Kind(InfoKind::Bridge),
         LinkInfo::Data(InfoData::Bridge(vec![
@@ -168,19 +160,10 @@ fn protect(config: &BridgeConfig) -> Result<(), Error> {
     Ok(())
 }
 
-fn set_addresses(
-    connection: &mut Connection,
-    config: &BridgeConfig,
-    index: u32,
-) -> Result<(), Error> {
+fn set_addresses(connection: &mut Connection, config: &BridgeConfig, index: u32) -> Result<(), Error> {
     let present = address::list(connection, &config.name, index)?;
-    let foreign = present
-        .iter()
-        .filter(|address| !config.gateways.contains(address));
-    let missing = config
-        .gateways
-        .iter()
-        .filter(|address| !present.contains(address));
+    let foreign = present.iter().filter(|address| !config.gateways.contains(address));
+    let missing = config.gateways.iter().filter(|address| !present.contains(address));
     let requests: Vec<Message> = foreign
         .map(|stale| address::remove(&config.name, index, *stale))
         .chain(missing.map(|wanted| address::add(&config.name, index, *wanted)))

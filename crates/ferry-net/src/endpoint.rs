@@ -5,9 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
-};
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
 
 use crate::bridge::BridgeNetwork;
 use crate::error::{Error, Operation};
@@ -90,41 +88,27 @@ pub(crate) fn attach(
 
 fn derive_mac(config: &EndpointConfig) -> MacAddress {
     let unnumbered = IpAddr::from([0, 0, 0, 0]);
-    MacAddress::for_address(
-        config
-            .addresses
-            .first()
-            .map_or(unnumbered, |first| first.address()),
-    )
+    MacAddress::for_address(config.addresses.first().map_or(unnumbered, |first| first.address()))
 }
 
 /// Both ends in one message: the host's on the bridge, the container's in its namespace. Neither is up yet: the
 /// container's cannot be, because it is registered before it is moved. One queue each way: the default of one a CPU costs
 /// memory and time and buys nothing.
-fn create_pair(
-    bridge: &BridgeNetwork,
-    namespace: BorrowedFd<'_>,
-    config: &EndpointConfig,
-    mac: MacAddress,
-) -> Message {
+fn create_pair(bridge: &BridgeNetwork, namespace: BorrowedFd<'_>, config: &EndpointConfig, mac: MacAddress) -> Message {
     let common = [LinkAttribute::NumTxQueues(1), LinkAttribute::NumRxQueues(1)];
     let mtu = bridge.config().mtu_bytes.map(LinkAttribute::Mtu);
 
     let mut peer = LinkMessage::default();
     peer.attributes
         .push(LinkAttribute::IfName(config.ifname.as_str().to_owned()));
-    peer.attributes
-        .push(LinkAttribute::NetNsFd(namespace.as_raw_fd()));
-    peer.attributes
-        .push(LinkAttribute::Address(mac.octets().to_vec()));
-    peer.attributes
-        .extend(common.iter().cloned().chain(mtu.clone()));
+    peer.attributes.push(LinkAttribute::NetNsFd(namespace.as_raw_fd()));
+    peer.attributes.push(LinkAttribute::Address(mac.octets().to_vec()));
+    peer.attributes.extend(common.iter().cloned().chain(mtu.clone()));
 
     let mut host = LinkMessage::default();
     host.attributes
         .push(LinkAttribute::IfName(config.veth.as_str().to_owned()));
-    host.attributes
-        .push(LinkAttribute::Controller(bridge.index()));
+    host.attributes.push(LinkAttribute::Controller(bridge.index()));
     host.attributes.extend(common.into_iter().chain(mtu));
     host.attributes.push(LinkAttribute::LinkInfo(vec![
         LinkInfo::Kind(InfoKind::Veth),

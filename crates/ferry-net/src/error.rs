@@ -134,8 +134,6 @@ struct Explanation<'a>(&'a Option<String>);
 
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .as_ref()
-            .map_or(Ok(()), |words| write!(f, " ({words})"))
+        self.0.as_ref().map_or(Ok(()), |words| write!(f, " ({words})"))
     }
 }

@@ -89,16 +89,12 @@ pub fn choose_subnet(ranges: &[SubnetRange], taken: &[Subnet]) -> Result<Subnet,
 fn first_free(range: &SubnetRange, taken: &[Subnet]) -> Option<Subnet> {
     let mut at = range.base.first();
     loop {
-        let candidate =
-            Subnet::containing(at, range.prefix_len.max(range.base.prefix_len())).ok()?;
+        let candidate = Subnet::containing(at, range.prefix_len.max(range.base.prefix_len())).ok()?;
         let Some(obstacle) = taken.iter().find(|other| other.overlaps(candidate)) else {
             return Some(candidate);
         };
         // Continue behind whichever is larger, so that a huge range is not walked subnet by subnet through one route.
-        let next = obstacle
-            .last_bits()
-            .max(candidate.last_bits())
-            .checked_add(1)?;
+        let next = obstacle.last_bits().max(candidate.last_bits()).checked_add(1)?;
         if next > range.base.last_bits() {
             return None;
         }
@@ -307,19 +303,13 @@ mod tests {
             choose_subnet(&ranges, &taken).map(|chosen| chosen.to_string())
         };
         assert_eq!(choose(&[]).unwrap(), "172.17.0.0/16");
-        assert_eq!(
-            choose(&["172.17.3.0/24", "172.18.0.0/16"]).unwrap(),
-            "172.19.0.0/16"
-        );
+        assert_eq!(choose(&["172.17.3.0/24", "172.18.0.0/16"]).unwrap(), "172.19.0.0/16");
         assert_eq!(choose(&["172.16.0.0/12"]).unwrap(), "192.168.0.0/20");
         assert_eq!(
             choose(&["172.16.0.0/12", "192.168.0.0/20", "192.168.16.7/32"]).unwrap(),
             "192.168.32.0/20"
         );
-        assert_eq!(
-            choose(&["172.16.0.0/12", "192.168.0.0/16"]),
-            Err(Error::NoSubnetLeft)
-        );
+        assert_eq!(choose(&["172.16.0.0/12", "192.168.0.0/16"]), Err(Error::NoSubnetLeft));
         assert_eq!(choose(&["fd00::/8"]).unwrap(), "172.17.0.0/16");
     }
 
@@ -407,10 +397,7 @@ mod tests {
     #[test]
     fn tiny_and_vast_subnets() {
         assert_eq!(pool("10.0.0.0/31").allocate(), Ok(ip("10.0.0.1")));
-        assert!(matches!(
-            pool("10.0.0.0/32").allocate(),
-            Err(Error::Exhausted { .. })
-        ));
+        assert!(matches!(pool("10.0.0.0/32").allocate(), Err(Error::Exhausted { .. })));
         assert_eq!(pool("fd00::/64").allocate(), Ok(ip("fd00::2")));
         assert_eq!(pool("::/0").allocate(), Ok(ip("::2")));
     }

@@ -60,18 +60,12 @@ pub(crate) fn raise(name: &str, index: u32) -> Message {
     link.header.index = index;
     link.header.flags = LinkFlags::Up;
     link.header.change_mask = LinkFlags::Up;
-    Message::route(
-        Operation::RaiseLink,
-        name,
-        0,
-        &RouteNetlinkMessage::SetLink(link),
-    )
+    Message::route(Operation::RaiseLink, name, 0, &RouteNetlinkMessage::SetLink(link))
 }
 
 fn named(name: &LinkName) -> LinkMessage {
     let mut link = LinkMessage::default();
-    link.attributes
-        .push(LinkAttribute::IfName(name.as_str().to_owned()));
+    link.attributes.push(LinkAttribute::IfName(name.as_str().to_owned()));
     link
 }
 

@@ -40,9 +40,7 @@ impl FromStr for LinkName {
         if length_fits && name != "." && name != ".." && name.bytes().all(allowed) {
             Ok(Self(name.to_owned()))
         } else {
-            Err(InvalidLinkName {
-                name: name.to_owned(),
-            })
+            Err(InvalidLinkName { name: name.to_owned() })
         }
     }
 }
@@ -74,10 +72,7 @@ mod tests {
     #[test]
     fn accepts_what_the_kernel_accepts() {
         for name in ["eth0", "ferry0", "v", "veth0123456789a", "br-1.2"] {
-            assert_eq!(
-                name.parse::<LinkName>().map(String::from),
-                Ok(name.to_owned())
-            );
+            assert_eq!(name.parse::<LinkName>().map(String::from), Ok(name.to_owned()));
         }
     }
 
@@ -95,12 +90,7 @@ mod tests {
             "ethé",
             "a\0",
         ] {
-            assert_eq!(
-                name.parse::<LinkName>(),
-                Err(InvalidLinkName {
-                    name: name.to_owned()
-                })
-            );
+            assert_eq!(name.parse::<LinkName>(), Err(InvalidLinkName { name: name.to_owned() }));
         }
     }
 }

@@ -14,9 +14,7 @@ pub struct MacAddress([u8; 6]);
 
 /// A text that is not six hexadecimal bytes of a unicast address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid MAC address {text:?}: six hexadecimal bytes of a unicast address, separated by ':', are needed"
-)]
+#[error("invalid MAC address {text:?}: six hexadecimal bytes of a unicast address, separated by ':', are needed")]
 pub struct InvalidMacAddress {
     /// The text as it was given.
     pub text: String,
@@ -49,15 +47,13 @@ impl FromStr for MacAddress {
     type Err = InvalidMacAddress;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidMacAddress {
-            text: text.to_owned(),
-        };
+        let invalid = || InvalidMacAddress { text: text.to_owned() };
         let mut octets = [0; 6];
         let mut parts = text.split(':');
         for octet in &mut octets {
-            let part = parts.next().filter(|part| {
-                part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-            });
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()));
             *octet = u8::from_str_radix(part.ok_or_else(invalid)?, 16).map_err(|_| invalid())?;
         }
         let is_multicast = octets[0] & 1 == 1;
@@ -105,10 +101,7 @@ mod tests {
     #[test]
     fn reads_what_it_writes_and_nothing_odd() {
         assert_eq!(
-            "02:42:ac:11:00:02"
-                .parse::<MacAddress>()
-                .unwrap()
-                .to_string(),
+            "02:42:ac:11:00:02".parse::<MacAddress>().unwrap().to_string(),
             "02:42:ac:11:00:02"
         );
         for text in [
@@ -122,9 +115,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse::<MacAddress>(),
-                Err(InvalidMacAddress {
-                    text: text.to_owned()
-                })
+                Err(InvalidMacAddress { text: text.to_owned() })
             );
         }
     }

@@ -21,22 +21,15 @@ pub(crate) fn inside<T: Send>(
             .name("ferry-netns".to_owned())
             .stack_size(STACK_LEN_BYTES)
             .spawn_scoped(scope, || {
-                move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network)).map_err(
-                    |errno| Error::kernel(Operation::EnterNamespace, "of the container", errno),
-                )?;
+                move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
+                    .map_err(|errno| Error::kernel(Operation::EnterNamespace, "of the container", errno))?;
                 work()
             })
             .map_err(|error| {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::AGAIN);
-                Error::kernel(
-                    Operation::StartThread,
-                    "for the container's network namespace",
-                    errno,
-                )
+                Error::kernel(Operation::StartThread, "for the container's network namespace", errno)
             })?;
         // A panic in there is one of ours and goes on in the caller.
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

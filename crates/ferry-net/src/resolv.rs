@@ -100,8 +100,7 @@ pub fn for_container(host: &str, wishes: &Wishes, families: &[Family]) -> (Resol
         zone: None,
     };
     let mut origin = Origin::Host;
-    let mut name_servers: Vec<NameServer> =
-        host.name_servers.into_iter().filter(reachable).collect();
+    let mut name_servers: Vec<NameServer> = host.name_servers.into_iter().filter(reachable).collect();
     if !wishes.name_servers.is_empty() {
         origin = Origin::Wished;
         name_servers = wishes.name_servers.iter().map(plain).collect();
@@ -114,11 +113,7 @@ pub fn for_container(host: &str, wishes: &Wishes, families: &[Family]) -> (Resol
             .collect();
     }
     let prefer = |wished: &[String], hosts: Vec<String>| {
-        if wished.is_empty() {
-            hosts
-        } else {
-            wished.to_vec()
-        }
+        if wished.is_empty() { hosts } else { wished.to_vec() }
     };
     let conf = ResolvConf {
         name_servers,
@@ -139,9 +134,7 @@ impl ResolvConf {
             let line = line.split(['#', ';']).next().unwrap_or_default();
             let mut words = line.split_ascii_whitespace();
             match words.next() {
-                Some("nameserver") => conf
-                    .name_servers
-                    .extend(words.next().and_then(parse_name_server)),
+                Some("nameserver") => conf.name_servers.extend(words.next().and_then(parse_name_server)),
                 Some("search") => conf.search = words.map(str::to_owned).collect(),
                 Some("domain") => conf.search = words.take(1).map(str::to_owned).collect(),
                 Some("options") => conf.options.extend(words.map(str::to_owned)),
@@ -184,8 +177,7 @@ impl fmt::Display for ResolvConf {
 fn read_host_at(host: &Path, systemd: &Path) -> Result<String, ReadError> {
     let text = read_bounded(host)?;
     let servers = ResolvConf::parse(&text).name_servers;
-    let only_stub =
-        !servers.is_empty() && servers.iter().all(|server| server.address == SYSTEMD_STUB);
+    let only_stub = !servers.is_empty() && servers.iter().all(|server| server.address == SYSTEMD_STUB);
     if only_stub {
         let real = read_bounded(systemd)?;
         if !ResolvConf::parse(&real).name_servers.is_empty() {
@@ -205,9 +197,7 @@ fn read_bounded(path: &Path) -> Result<String, ReadError> {
         other => other.map_err(failed)?,
     };
     let mut bytes = Vec::new();
-    file.take(MAX_LEN_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    file.take(MAX_LEN_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -265,11 +255,7 @@ mod tests {
             ),
         ] {
             let (conf, from) = for_container(host, &Wishes::default(), families);
-            assert_eq!(
-                (conf.to_string().as_str(), from),
-                (expected, origin),
-                "{host:?}"
-            );
+            assert_eq!((conf.to_string().as_str(), from), (expected, origin), "{host:?}");
         }
     }
 
@@ -280,11 +266,7 @@ mod tests {
             search: vec![".".to_owned()],
             options: vec!["ndots:5".to_owned()],
         };
-        let (conf, origin) = for_container(
-            "nameserver 10.0.0.1\nsearch a.test\noptions x\n",
-            &wishes,
-            V4,
-        );
+        let (conf, origin) = for_container("nameserver 10.0.0.1\nsearch a.test\noptions x\n", &wishes, V4);
         assert_eq!(
             (conf.to_string().as_str(), origin),
             ("nameserver 127.0.0.1\noptions ndots:5\n", Origin::Wished)
@@ -297,20 +279,11 @@ mod tests {
         let (host, systemd) = (dir.path().join("resolv.conf"), dir.path().join("systemd"));
         assert_eq!(read_host_at(&host, &systemd).unwrap(), "");
         std::fs::write(&host, "nameserver 127.0.0.53\n").unwrap();
-        assert_eq!(
-            read_host_at(&host, &systemd).unwrap(),
-            "nameserver 127.0.0.53\n"
-        );
+        assert_eq!(read_host_at(&host, &systemd).unwrap(), "nameserver 127.0.0.53\n");
         std::fs::write(&systemd, "nameserver 10.0.0.1\n").unwrap();
-        assert_eq!(
-            read_host_at(&host, &systemd).unwrap(),
-            "nameserver 10.0.0.1\n"
-        );
+        assert_eq!(read_host_at(&host, &systemd).unwrap(), "nameserver 10.0.0.1\n");
         std::fs::write(&host, "nameserver 10.0.0.2\n").unwrap();
-        assert_eq!(
-            read_host_at(&host, &systemd).unwrap(),
-            "nameserver 10.0.0.2\n"
-        );
+        assert_eq!(read_host_at(&host, &systemd).unwrap(), "nameserver 10.0.0.2\n");
         assert!(read_host_at(dir.path(), &systemd).is_err());
     }
 }

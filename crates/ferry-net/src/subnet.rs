@@ -89,13 +89,9 @@ impl Subnet {
     pub fn containing(address: IpAddr, prefix_len: u8) -> Result<Self, InvalidSubnet> {
         let family = Family::of(address);
         if prefix_len > family.bits() {
-            return Err(InvalidSubnet::PrefixLength {
-                address,
-                prefix_len,
-            });
+            return Err(InvalidSubnet::PrefixLength { address, prefix_len });
         }
-        let first =
-            family.address_from_bits(address_bits(address) & !host_mask(family, prefix_len));
+        let first = family.address_from_bits(address_bits(address) & !host_mask(family, prefix_len));
         Ok(Self { first, prefix_len })
     }
 
@@ -121,8 +117,7 @@ impl Subnet {
 
     /// Whether `address` lies in this subnet.
     pub fn contains(self, address: IpAddr) -> bool {
-        Family::of(address) == self.family()
-            && (self.first_bits()..=self.last_bits()).contains(&address_bits(address))
+        Family::of(address) == self.family() && (self.first_bits()..=self.last_bits()).contains(&address_bits(address))
     }
 
     /// Whether any address lies in both subnets.
@@ -142,9 +137,7 @@ impl Subnet {
 /// Ones where the host's part of an address is.
 fn host_mask(family: Family, prefix_len: u8) -> u128 {
     let host_bits = u32::from(family.bits() - prefix_len);
-    1_u128
-        .checked_shl(host_bits)
-        .map_or(u128::MAX, |bit| bit - 1)
+    1_u128.checked_shl(host_bits).map_or(u128::MAX, |bit| bit - 1)
 }
 
 impl FromStr for Subnet {
@@ -234,9 +227,7 @@ impl fmt::Display for InterfaceAddress {
 }
 
 fn parse_cidr(text: &str) -> Result<(IpAddr, u8), InvalidSubnet> {
-    let syntax = || InvalidSubnet::Syntax {
-        text: text.to_owned(),
-    };
+    let syntax = || InvalidSubnet::Syntax { text: text.to_owned() };
     let (address, prefix_len) = text.split_once('/').ok_or_else(syntax)?;
     if !prefix_len.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(syntax());

@@ -107,11 +107,7 @@ pub const ALL: &[Cpu] = &[
 
 const fn cpu(
     (architecture, variant): (&'static str, Option<&'static str>),
-    (elf_machine, (elf_class, endianness), machine_name): (
-        u16,
-        (ElfClass, Endianness),
-        &'static str,
-    ),
+    (elf_machine, (elf_class, endianness), machine_name): (u16, (ElfClass, Endianness), &'static str),
     (qemu, qemu_cpu): (&'static str, Option<&'static str>),
     debian: &'static str,
     uname: &'static str,

@@ -43,12 +43,10 @@ impl Digest {
     /// The 64 hexadecimal digits after the colon.
     pub fn hex(&self) -> String {
         use fmt::Write;
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 
     /// The first 12 digits, as Docker shows ids.
@@ -155,10 +153,7 @@ impl TryFrom<&oci_spec::image::Digest> for Digest {
 
 impl From<Digest> for oci_spec::image::Digest {
     fn from(digest: Digest) -> Self {
-        digest
-            .to_string()
-            .parse()
-            .expect("our digests are valid OCI digests")
+        digest.to_string().parse().expect("our digests are valid OCI digests")
     }
 }
 

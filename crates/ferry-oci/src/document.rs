@@ -5,8 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::media_type::{
-    DOCKER_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED, MediaKind,
-    OCI_INDEX, OCI_MANIFEST,
+    DOCKER_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED, MediaKind, OCI_INDEX, OCI_MANIFEST,
 };
 
 /// No index, manifest or config may be larger. Source: distribution-spec `spec.md#pushing-manifests`.
@@ -32,9 +31,7 @@ pub enum DocumentError {
     #[error("unsupported media type {0:?} of a manifest")]
     MediaType(String),
     /// Docker's first manifest format.
-    #[error(
-        "manifest schema 1 is not supported: it was deprecated in 2019; push the image again with a current tool"
-    )]
+    #[error("manifest schema 1 is not supported: it was deprecated in 2019; push the image again with a current tool")]
     Schema1,
     /// Labelled as one thing and shaped like another, which tools would read differently.
     #[error("document has media type {declared:?} but was served as {served:?}")]
@@ -93,16 +90,10 @@ impl Document {
             (None, true) => OCI_MANIFEST,
         };
         match MediaKind::of(kind_text) {
-            Some(MediaKind::Index) if shape.layers.is_none() => {
-                Ok(Self::Index(parse_bounded(bytes)?))
-            }
-            Some(MediaKind::Manifest) if shape.manifests.is_none() => {
-                Ok(Self::Manifest(parse_bounded(bytes)?))
-            }
+            Some(MediaKind::Index) if shape.layers.is_none() => Ok(Self::Index(parse_bounded(bytes)?)),
+            Some(MediaKind::Manifest) if shape.manifests.is_none() => Ok(Self::Manifest(parse_bounded(bytes)?)),
             Some(MediaKind::Index | MediaKind::Manifest) => Err(DocumentError::Both),
-            _ => Err(DocumentError::MediaType(
-                kind_text.chars().take(200).collect(),
-            )),
+            _ => Err(DocumentError::MediaType(kind_text.chars().take(200).collect())),
         }
     }
 
@@ -149,12 +140,7 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_media_type_or_shape() {
-        for media_type in [
-            "",
-            OCI_MANIFEST,
-            DOCKER_MANIFEST,
-            "application/json; charset=utf-8",
-        ] {
+        for media_type in ["", OCI_MANIFEST, DOCKER_MANIFEST, "application/json; charset=utf-8"] {
             let document = Document::parse(media_type, &manifest("")).unwrap();
             assert!(matches!(document, Document::Manifest(_)), "{media_type}");
         }
@@ -165,19 +151,13 @@ mod tests {
     #[test]
     fn what_could_be_read_two_ways_is_refused() {
         let labelled = manifest(&format!("\"mediaType\":\"{OCI_INDEX}\","));
-        assert!(matches!(
-            Document::parse("", &labelled),
-            Err(DocumentError::Both)
-        ));
+        assert!(matches!(Document::parse("", &labelled), Err(DocumentError::Both)));
         assert!(matches!(
             Document::parse(OCI_MANIFEST, &labelled),
             Err(DocumentError::Ambiguous { .. })
         ));
         let both = manifest("\"manifests\":[],");
-        assert!(matches!(
-            Document::parse("", &both),
-            Err(DocumentError::Both)
-        ));
+        assert!(matches!(Document::parse("", &both), Err(DocumentError::Both)));
         assert!(matches!(
             Document::parse("text/html", &manifest("")),
             Err(DocumentError::MediaType(_))
@@ -191,10 +171,7 @@ mod tests {
     #[test]
     fn size_and_depth_are_bounded() {
         let large = vec![b' '; MAX_LEN_BYTES + 1];
-        assert!(matches!(
-            Document::parse("", &large),
-            Err(DocumentError::TooLarge(_))
-        ));
+        assert!(matches!(Document::parse("", &large), Err(DocumentError::TooLarge(_))));
         let deep = "[".repeat(100_000);
         assert!(matches!(
             Document::parse("", deep.as_bytes()),

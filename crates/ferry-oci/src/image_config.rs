@@ -28,11 +28,7 @@ pub struct ImageConfig {
     #[serde(default)]
     pub os: String,
     /// Version of the operating system.
-    #[serde(
-        default,
-        rename = "os.version",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features of the operating system.
     #[serde(
@@ -49,11 +45,7 @@ pub struct ImageConfig {
     #[serde(default, deserialize_with = "null_default")]
     pub rootfs: RootFs,
     /// How it came to be, one entry a build step.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
     /// Fields that Ferry does not know.
     #[serde(flatten)]
@@ -65,11 +57,7 @@ pub struct ImageConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerConfig {
     /// `user[:group]`, names or numbers; empty means root.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// `80/tcp`; the values are empty objects.
     #[serde(
@@ -79,11 +67,7 @@ pub struct ContainerConfig {
     )]
     pub exposed_ports: BTreeMap<String, Value>,
     /// `NAME=value`, in order.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// First words of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,11 +86,7 @@ pub struct ContainerConfig {
     )]
     pub volumes: BTreeMap<String, Value>,
     /// Where the command starts; empty means `/`.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Labels.
     #[serde(
@@ -128,11 +108,7 @@ pub struct ContainerConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
     /// Instructions that run when this image is the base of a build.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub on_build: Vec<String>,
     /// Fields that Ferry does not know.
     #[serde(flatten)]
@@ -144,11 +120,7 @@ pub struct ContainerConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`; empty inherits.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// Time between checks.
     #[serde(default, rename = "Interval", skip_serializing_if = "is_zero")]
@@ -262,12 +234,7 @@ mod tests {
 
     #[test]
     fn wrong_types_are_errors() {
-        for text in [
-            "",
-            "[]",
-            r#"{"config":[]}"#,
-            r#"{"rootfs":{"diff_ids":["x"]}}"#,
-        ] {
+        for text in ["", "[]", r#"{"config":[]}"#, r#"{"rootfs":{"diff_ids":["x"]}}"#] {
             assert!(ImageConfig::parse(text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -21,8 +21,7 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 /// Docker manifest, schema 1: refused with a remedy.
 pub const DOCKER_MANIFEST_V1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 /// Docker manifest, schema 1, signed: refused with a remedy.
-pub const DOCKER_MANIFEST_V1_SIGNED: &str =
-    "application/vnd.docker.distribution.manifest.v1+prettyjws";
+pub const DOCKER_MANIFEST_V1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 /// Docker image config.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// Docker layer, uncompressed.
@@ -70,16 +69,10 @@ impl MediaKind {
             OCI_LAYER_TAR | DOCKER_LAYER_TAR => Self::Layer(Compression::None),
             OCI_LAYER_GZIP | DOCKER_LAYER_GZIP => Self::Layer(Compression::Gzip),
             OCI_LAYER_ZSTD | DOCKER_LAYER_ZSTD => Self::Layer(Compression::Zstd),
-            "application/vnd.oci.image.layer.nondistributable.v1.tar" => {
-                Self::ForeignLayer(Compression::None)
-            }
+            "application/vnd.oci.image.layer.nondistributable.v1.tar" => Self::ForeignLayer(Compression::None),
             "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-            | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => {
-                Self::ForeignLayer(Compression::Gzip)
-            }
-            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd" => {
-                Self::ForeignLayer(Compression::Zstd)
-            }
+            | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => Self::ForeignLayer(Compression::Gzip),
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd" => Self::ForeignLayer(Compression::Zstd),
             _ => return None,
         })
     }

@@ -21,11 +21,7 @@ pub struct Platform {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// Version of the operating system; Windows images carry it.
-    #[serde(
-        default,
-        rename = "os.version",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features of the operating system; Windows images carry them.
     #[serde(default, rename = "os.features", skip_serializing_if = "Vec::is_empty")]
@@ -34,9 +30,7 @@ pub struct Platform {
 
 /// Why a text is not a [`Platform`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid platform {0:?}: expected os/architecture[/variant], such as linux/arm64 or linux/arm/v7"
-)]
+#[error("invalid platform {0:?}: expected os/architecture[/variant], such as linux/arm64 or linux/arm/v7")]
 pub struct PlatformError(pub String);
 
 impl Platform {
@@ -107,10 +101,7 @@ impl Platform {
 
 /// The candidate that fits `wanted` best: the one whose variant comes closest from below; the first
 /// of equals. Source: containerd's `platforms.Only`, whose order users know.
-pub fn best_match<'a, T>(
-    wanted: &Platform,
-    candidates: impl IntoIterator<Item = (&'a Platform, T)>,
-) -> Option<T> {
+pub fn best_match<'a, T>(wanted: &Platform, candidates: impl IntoIterator<Item = (&'a Platform, T)>) -> Option<T> {
     candidates
         .into_iter()
         .filter_map(|(platform, item)| Some((platform.variant_distance(wanted)?, item)))
@@ -212,15 +203,7 @@ mod tests {
         ] {
             assert_eq!(platform(typed).to_string(), normal, "{typed}");
         }
-        for typed in [
-            "",
-            "/",
-            "linux/",
-            "a/b/c/d",
-            "linux/am d64",
-            "nonsense",
-            "linux/\n",
-        ] {
+        for typed in ["", "/", "linux/", "a/b/c/d", "linux/am d64", "nonsense", "linux/\n"] {
             assert!(typed.parse::<Platform>().is_err(), "{typed:?}");
         }
     }
@@ -230,11 +213,7 @@ mod tests {
         let check = |wanted: &str, candidates: &[&str], expected: Option<&str>| {
             let candidates: Vec<_> = candidates.iter().map(|text| platform(text)).collect();
             let best = best_match(&platform(wanted), candidates.iter().map(|p| (p, p)));
-            assert_eq!(
-                best.map(ToString::to_string).as_deref(),
-                expected,
-                "{wanted}"
-            );
+            assert_eq!(best.map(ToString::to_string).as_deref(), expected, "{wanted}");
         };
         check(
             "linux/arm/v7",
@@ -242,16 +221,8 @@ mod tests {
             Some("linux/arm/v6"),
         );
         check("linux/arm/v6", &["linux/arm/v7"], None);
-        check(
-            "linux/arm64",
-            &["linux/amd64", "linux/arm64/v8"],
-            Some("linux/arm64"),
-        );
-        check(
-            "linux/amd64",
-            &["linux/amd64/v3", "linux/amd64"],
-            Some("linux/amd64"),
-        );
+        check("linux/arm64", &["linux/amd64", "linux/arm64/v8"], Some("linux/arm64"));
+        check("linux/amd64", &["linux/amd64/v3", "linux/amd64"], Some("linux/amd64"));
         check("linux/amd64", &["windows/amd64"], None);
     }
 }

@@ -37,9 +37,7 @@ pub enum ReferenceError {
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
     /// 64 hexadecimal digits are an image ID, not a name.
-    #[error(
-        "invalid repository name ({0}): cannot specify 64 hexadecimal characters, which are an image ID"
-    )]
+    #[error("invalid repository name ({0}): cannot specify 64 hexadecimal characters, which are an image ID")]
     ImageId(String),
     /// Longer than 255 characters.
     #[error("repository name must not be more than 255 characters")]
@@ -202,9 +200,7 @@ impl<'de> Deserialize<'de> for Reference {
 fn split_domain(name: &str) -> (String, String) {
     let (domain, path) = match name.split_once('/') {
         Some((first, rest))
-            if first.contains(['.', ':'])
-                || first == "localhost"
-                || first.bytes().any(|b| b.is_ascii_uppercase()) =>
+            if first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|b| b.is_ascii_uppercase()) =>
         {
             (first, rest)
         }
@@ -227,8 +223,7 @@ fn is_domain(domain: &str) -> bool {
         Some(rest) => match rest.split_once(']') {
             Some((address, after)) => {
                 let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
-                return is_address
-                    && (after.is_empty() || after.strip_prefix(':').is_some_and(is_port));
+                return is_address && (after.is_empty() || after.strip_prefix(':').is_some_and(is_port));
             }
             None => return false,
         },
@@ -242,9 +237,7 @@ fn is_domain(domain: &str) -> bool {
             !label.is_empty()
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         })
 }
 
@@ -266,9 +259,7 @@ fn is_path_component(component: &str) -> bool {
     bytes
         .split(|b| is_word(*b))
         .filter(|separator| !separator.is_empty())
-        .all(|separator| {
-            matches!(separator, b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-')
-        })
+        .all(|separator| matches!(separator, b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-'))
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -290,27 +281,15 @@ mod tests {
     fn what_a_person_types_is_normalised() {
         let digest = Digest::of(b"");
         for (typed, full, familiar) in [
-            (
-                "busybox",
-                "docker.io/library/busybox:latest",
-                "busybox:latest",
-            ),
-            (
-                "busybox:1.36",
-                "docker.io/library/busybox:1.36",
-                "busybox:1.36",
-            ),
+            ("busybox", "docker.io/library/busybox:latest", "busybox:latest"),
+            ("busybox:1.36", "docker.io/library/busybox:1.36", "busybox:1.36"),
             ("me/app", "docker.io/me/app:latest", "me/app:latest"),
             (
                 "index.docker.io/busybox",
                 "docker.io/library/busybox:latest",
                 "busybox:latest",
             ),
-            (
-                "localhost/app",
-                "localhost/app:latest",
-                "localhost/app:latest",
-            ),
+            ("localhost/app", "localhost/app:latest", "localhost/app:latest"),
             (
                 "localhost:5000/a/b:v1",
                 "localhost:5000/a/b:v1",
@@ -362,10 +341,7 @@ mod tests {
         ] {
             assert!(Reference::parse(text).is_err(), "{text}");
         }
-        assert!(matches!(
-            Reference::parse("Busybox"),
-            Err(ReferenceError::Uppercase(_))
-        ));
+        assert!(matches!(Reference::parse("Busybox"), Err(ReferenceError::Uppercase(_))));
         assert!(matches!(
             Reference::parse(&"a".repeat(64)),
             Err(ReferenceError::ImageId(_))

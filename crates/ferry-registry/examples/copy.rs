@@ -18,13 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::new(Config::default())?;
     let begin = Instant::now();
     let target = client
-        .pull(
-            &store,
-            &Reference::parse(from)?,
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &Reference::parse(from)?, &Selection::All, &Anonymous, &Silent)
         .await?;
     let usage = store.usage()?;
     println!(

@@ -75,11 +75,7 @@ impl Client {
     }
 
     /// The descriptor that `reference` names now, by one HEAD request where the registry allows it.
-    pub async fn resolve(
-        &self,
-        reference: &Reference,
-        credentials: &dyn Credentials,
-    ) -> Result<Descriptor, Error> {
+    pub async fn resolve(&self, reference: &Reference, credentials: &dyn Credentials) -> Result<Descriptor, Error> {
         let session = self.session(reference, Access::Pull, credentials).await?;
         Ok(match manifest::resolve(&session, reference).await? {
             Resolved::Descriptor(descriptor) => descriptor,
@@ -88,11 +84,7 @@ impl Client {
     }
 
     /// The index or manifest that `reference` names, without its content. Stores nothing.
-    pub async fn manifest(
-        &self,
-        reference: &Reference,
-        credentials: &dyn Credentials,
-    ) -> Result<Manifest, Error> {
+    pub async fn manifest(&self, reference: &Reference, credentials: &dyn Credentials) -> Result<Manifest, Error> {
         let session = self.session(reference, Access::Pull, credentials).await?;
         let what = reference.familiar();
         manifest::get(&session, &name_of(reference), reference.digest(), &what).await
@@ -112,15 +104,7 @@ impl Client {
         credentials: &dyn Credentials,
         progress: &dyn Progress,
     ) -> Result<Descriptor, Error> {
-        pull(
-            &self.shared,
-            store,
-            reference,
-            selection,
-            credentials,
-            progress,
-        )
-        .await
+        pull(&self.shared, store, reference, selection, credentials, progress).await
     }
 
     /// Uploads what `push` names and the registry lacks, then manifests, index and tag; returns the
@@ -148,14 +132,7 @@ impl Client {
         credentials: &dyn Credentials,
     ) -> Result<Session, Error> {
         let credential = credentials.for_registry(reference.domain()).await;
-        Session::open(
-            &self.shared,
-            reference.domain(),
-            reference.path(),
-            access,
-            credential,
-        )
-        .await
+        Session::open(&self.shared, reference.domain(), reference.path(), access, credential).await
     }
 }
 

@@ -65,11 +65,7 @@ pub struct Proxies {
 impl Proxies {
     /// Whether a proxy itself is reached by TLS.
     pub(crate) fn need_tls(&self) -> bool {
-        let is_https = |proxy: &Option<String>| {
-            proxy
-                .as_deref()
-                .is_some_and(|url| url.starts_with("https://"))
-        };
+        let is_https = |proxy: &Option<String>| proxy.as_deref().is_some_and(|url| url.starts_with("https://"));
         is_https(&self.http) || is_https(&self.https)
     }
 }

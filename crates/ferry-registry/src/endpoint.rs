@@ -78,11 +78,7 @@ impl TrustPolicy {
             Ok(InsecurePattern::Authority(text.to_ascii_lowercase()))
         };
         Ok(Self {
-            insecure: config
-                .insecure
-                .iter()
-                .map(parse)
-                .collect::<Result<_, _>>()?,
+            insecure: config.insecure.iter().map(parse).collect::<Result<_, _>>()?,
             certificate_dirs: config.certificate_dirs.clone(),
         })
     }
@@ -92,9 +88,7 @@ impl TrustPolicy {
         let authority = authority.to_ascii_lowercase();
         let host = host_of(&authority);
         let is_listed = |pattern: &InsecurePattern| match pattern {
-            InsecurePattern::Network(network) => {
-                ip_of(host).is_some_and(|ip| network.contains(&ip))
-            }
+            InsecurePattern::Network(network) => ip_of(host).is_some_and(|ip| network.contains(&ip)),
             InsecurePattern::Authority(listed) => *listed == authority || listed == host,
         };
         if self.insecure.iter().any(is_listed) {
@@ -121,11 +115,7 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn new(domain: &str, policy: &TrustPolicy) -> Self {
-        let authority = if domain == DOCKER_HUB.0 {
-            DOCKER_HUB.1
-        } else {
-            domain
-        };
+        let authority = if domain == DOCKER_HUB.0 { DOCKER_HUB.1 } else { domain };
         // certs.d is looked up by the name that people use.
         Self {
             domain: domain.to_owned(),
@@ -150,20 +140,13 @@ pub(crate) fn host_of(authority: &str) -> &str {
         return rest.split(']').next().unwrap_or(rest);
     }
     match authority.rsplit_once(':') {
-        Some((host, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.contains(':') =>
-        {
-            host
-        }
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.contains(':') => host,
         _ => authority,
     }
 }
 
 fn ip_of(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse()
-        .ok()
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// Whether `host` (without port) is this machine.
@@ -173,9 +156,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 
 /// Same scheme, host and port: what a credential may cross.
 pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
-    a.scheme() == b.scheme()
-        && a.host_str() == b.host_str()
-        && a.port_or_known_default() == b.port_or_known_default()
+    a.scheme() == b.scheme() && a.host_str() == b.host_str() && a.port_or_known_default() == b.port_or_known_default()
 }
 
 /// `host[:port]` of a URL, as references and `certs.d` write it.
@@ -209,11 +190,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("localhost:5001")).unwrap();
         let policy = TrustPolicy::new(&Config {
-            insecure: vec![
-                "plain.example".into(),
-                "one.example:5000".into(),
-                "10.0.0.0/8".into(),
-            ],
+            insecure: vec!["plain.example".into(), "one.example:5000".into(), "10.0.0.0/8".into()],
             certificate_dirs: vec![dir.path().to_owned()],
             ..Config::default()
         })
@@ -230,10 +207,7 @@ mod tests {
             ("127.9.9.9", Trust::Loopback),
             ("[::1]:5000", Trust::Loopback),
             ("localhost.evil.example", Trust::Verified),
-            (
-                "localhost:5001",
-                Trust::Folder(dir.path().join("localhost:5001")),
-            ),
+            ("localhost:5001", Trust::Folder(dir.path().join("localhost:5001"))),
         ] {
             assert_eq!(policy.of(authority), expected, "{authority}");
         }

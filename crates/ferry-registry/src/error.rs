@@ -251,11 +251,7 @@ pub enum Error {
         kind: String,
     },
     /// The image lacks what was asked for.
-    #[error(
-        "{reference} has no image for {}; it has {}",
-        list(wanted),
-        list(available)
-    )]
+    #[error("{reference} has no image for {}; it has {}", list(wanted), list(available))]
     NoPlatform {
         /// The image.
         reference: String,
@@ -336,18 +332,12 @@ impl Error {
         match self {
             Self::NotFound { .. } | Self::NoPlatform { .. } => Class::NotFound,
             Self::Unauthorized { .. } => Class::Unauthorized,
-            Self::Forbidden { .. } | Self::UntrustedRealm { .. } | Self::InsecureRealm { .. } => {
-                Class::Forbidden
-            }
+            Self::Forbidden { .. } | Self::UntrustedRealm { .. } | Self::InsecureRealm { .. } => Class::Forbidden,
             Self::Status { status, .. } if status.is_server_error() => Class::Unavailable,
-            Self::Status { status, .. } if *status == http::StatusCode::TOO_MANY_REQUESTS => {
-                Class::Unavailable
-            }
+            Self::Status { status, .. } if *status == http::StatusCode::TOO_MANY_REQUESTS => Class::Unavailable,
             Self::Transport { .. } => Class::Unavailable,
             Self::Store { source, .. } => class_of_store(source),
-            Self::Worker { .. } | Self::Certificates { .. } | Self::NoAuthorities => {
-                Class::Internal
-            }
+            Self::Worker { .. } | Self::Certificates { .. } | Self::NoAuthorities => Class::Internal,
             _ => Class::Invalid,
         }
     }
@@ -356,52 +346,51 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { .. } => {
-                "check the name and the tag; a private repository looks the same until `ferry login`"
-                    .to_owned()
+                "check the name and the tag; a private repository looks the same until `ferry login`".to_owned()
             }
-            Self::Unauthorized { registry, credential: CredentialUse::Anonymous, .. } => format!(
-                "the repository does not exist or is private: run `ferry login {registry}`"
-            ),
-            Self::Unauthorized { registry, credential: CredentialUse::Sent, .. } => format!(
-                "the stored credential was refused: run `ferry login {registry}` again"
-            ),
-            Self::Forbidden { registry, .. } => format!(
-                "this account lacks the right: use another one with `ferry login {registry}`"
-            ),
+            Self::Unauthorized {
+                registry,
+                credential: CredentialUse::Anonymous,
+                ..
+            } => format!("the repository does not exist or is private: run `ferry login {registry}`"),
+            Self::Unauthorized {
+                registry,
+                credential: CredentialUse::Sent,
+                ..
+            } => format!("the stored credential was refused: run `ferry login {registry}` again"),
+            Self::Forbidden { registry, .. } => {
+                format!("this account lacks the right: use another one with `ferry login {registry}`")
+            }
             Self::Status { status, .. } if *status == http::StatusCode::TOO_MANY_REQUESTS => {
-                "the registry limits the rate of requests: wait, or log in for a higher limit"
-                    .to_owned()
+                "the registry limits the rate of requests: wait, or log in for a higher limit".to_owned()
             }
-            Self::Transport { cause: TransportError::Certificate(_), .. } => {
-                "put the registry's authority into certs.d/<host>/ca.crt, or list the registry as insecure"
-                    .to_owned()
-            }
+            Self::Transport {
+                cause: TransportError::Certificate(_),
+                ..
+            } => "put the registry's authority into certs.d/<host>/ca.crt, or list the registry as insecure".to_owned(),
             Self::Transport {
                 cause: TransportError::NotTls,
                 ..
             } => "if the registry is meant to speak plain http, list it as insecure".to_owned(),
             Self::Transport { .. } => {
-                "check the registry's name, the network and the proxy settings; the command can be repeated"
-                    .to_owned()
+                "check the registry's name, the network and the proxy settings; the command can be repeated".to_owned()
             }
-            Self::UntrustedRealm { realm_host, .. } => format!(
-                "if that host is known to belong to the registry, add {realm_host} to the trusted realms"
-            ),
+            Self::UntrustedRealm { realm_host, .. } => {
+                format!("if that host is known to belong to the registry, add {realm_host} to the trusted realms")
+            }
             Self::InsecureRealm { .. } => {
-                "the registry's own configuration is at fault: its token server must use https"
-                    .to_owned()
+                "the registry's own configuration is at fault: its token server must use https".to_owned()
             }
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 "the registry or a proxy on the way delivers damaged content".to_owned()
             }
             Self::ForeignLayer { .. } => {
-                "its licence keeps it out of registries; Ferry does not fetch layers from elsewhere"
-                    .to_owned()
+                "its licence keeps it out of registries; Ferry does not fetch layers from elsewhere".to_owned()
             }
             Self::NoPlatform { .. } => "choose one with `--platform`".to_owned(),
-            Self::Incomplete { reference, .. } => format!(
-                "fetch the rest with `ferry pull --all-platforms {reference}`, or push one with `--platform`"
-            ),
+            Self::Incomplete { reference, .. } => {
+                format!("fetch the rest with `ferry pull --all-platforms {reference}`, or push one with `--platform`")
+            }
             Self::MissingBlob { .. } => "pull or build the image again".to_owned(),
             Self::NoAuthorities => "install the package ca-certificates".to_owned(),
             _ => return None,

@@ -107,11 +107,10 @@ pub(crate) async fn put(
     bytes: Bytes,
     what: &str,
 ) -> Result<(), Error> {
-    let content_type =
-        HeaderValue::from_str(descriptor.media_type().as_ref()).map_err(|_| Error::Descriptor {
-            what: what.to_owned(),
-            problem: "media type cannot be sent in a header".to_owned(),
-        })?;
+    let content_type = HeaderValue::from_str(descriptor.media_type().as_ref()).map_err(|_| Error::Descriptor {
+        what: what.to_owned(),
+        problem: "media type cannot be sent in a header".to_owned(),
+    })?;
     let call = Call::new(Method::PUT, session.url(&format!("manifests/{name}"))?)
         .header(CONTENT_TYPE, content_type)
         .payload(Payload::Bytes(bytes));
@@ -134,9 +133,7 @@ pub(crate) async fn exists(session: &Session, digest: &Digest) -> Result<Presenc
     let call = manifest_call(session, Method::HEAD, &digest.to_string())?;
     let answer = session.send(&call, Attempts::Several).await?;
     Ok(match answer.status {
-        StatusCode::OK if header_digest(&answer.headers).is_none_or(|found| found == *digest) => {
-            Presence::There
-        }
+        StatusCode::OK if header_digest(&answer.headers).is_none_or(|found| found == *digest) => Presence::There,
         _ => Presence::Absent,
     })
 }
@@ -183,16 +180,12 @@ fn manifest_call(session: &Session, method: Method, name: &str) -> Result<Call, 
 fn described(headers: &HeaderMap) -> Option<Descriptor> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let media_type = text("content-type")?.split(';').next()?.trim();
-    if !matches!(
-        MediaKind::of(media_type),
-        Some(MediaKind::Index | MediaKind::Manifest)
-    ) {
+    if !matches!(MediaKind::of(media_type), Some(MediaKind::Index | MediaKind::Manifest)) {
         return None;
     }
     let size: u64 = text("content-length")?.parse().ok()?;
     let digest = header_digest(headers)?;
-    (size > 0 && size <= MAX_LEN_BYTES as u64)
-        .then(|| Descriptor::new(MediaType::from(media_type), size, digest))
+    (size > 0 && size <= MAX_LEN_BYTES as u64).then(|| Descriptor::new(MediaType::from(media_type), size, digest))
 }
 
 fn header_digest(headers: &HeaderMap) -> Option<Digest> {

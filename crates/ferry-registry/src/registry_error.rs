@@ -55,13 +55,11 @@ fn registry_words(body: &[u8]) -> Option<String> {
     let words: Vec<String> = errors
         .iter()
         .take(4)
-        .map(
-            |entry| match (entry.code.as_str(), entry.message.as_str()) {
-                ("", message) => message.to_owned(),
-                (code, "") => code.replace('_', " ").to_ascii_lowercase(),
-                (_, message) => message.to_owned(),
-            },
-        )
+        .map(|entry| match (entry.code.as_str(), entry.message.as_str()) {
+            ("", message) => message.to_owned(),
+            (code, "") => code.replace('_', " ").to_ascii_lowercase(),
+            (_, message) => message.to_owned(),
+        })
         .filter(|words| !words.is_empty())
         .collect();
     (!words.is_empty()).then(|| words.join("; "))
@@ -106,19 +104,12 @@ mod tests {
                 r#"{"details":"incorrect username or password"}"#,
                 "incorrect username or password",
             ),
-            (
-                r#"{"error":"invalid_grant","error_description":"expired"}"#,
-                "expired",
-            ),
+            (r#"{"error":"invalid_grant","error_description":"expired"}"#, "expired"),
             ("<html><body>Bad gateway</body></html>", "forbidden"),
             ("slow\x1b[31m down\r\n", "slow [31m down"),
             ("", "forbidden"),
         ] {
-            assert_eq!(
-                detail_of(StatusCode::FORBIDDEN, body.as_bytes()),
-                expected,
-                "{body}"
-            );
+            assert_eq!(detail_of(StatusCode::FORBIDDEN, body.as_bytes()), expected, "{body}");
         }
     }
 }

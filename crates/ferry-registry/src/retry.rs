@@ -27,10 +27,7 @@ impl Backoff {
         if let Some(asked) = asked {
             return (asked <= self.retry.max_retry_after).then_some(asked);
         }
-        let doubled = self
-            .retry
-            .first_delay
-            .saturating_mul(1 << (self.failures - 1).min(16));
+        let doubled = self.retry.first_delay.saturating_mul(1 << (self.failures - 1).min(16));
         let base = doubled.min(self.retry.max_delay);
         Some(base + base.mul_f64(random_fraction() / 4.0))
     }
@@ -43,19 +40,13 @@ impl Backoff {
 
 /// Whether another attempt may end better.
 pub(crate) fn is_transient_status(status: StatusCode) -> bool {
-    matches!(
-        status.as_u16(),
-        408 | 429 | 500 | 502 | 503 | 504 | 520..=529
-    )
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504 | 520..=529)
 }
 
 /// Whether another attempt may end better, once the registry has been reached at all.
 pub(crate) fn is_transient(error: &Error) -> bool {
     match error {
-        Error::Transport { cause, .. } => !matches!(
-            cause,
-            TransportError::Certificate(_) | TransportError::NotTls
-        ),
+        Error::Transport { cause, .. } => !matches!(cause, TransportError::Certificate(_) | TransportError::NotTls),
         Error::Status { status, .. } => is_transient_status(*status),
         _ => false,
     }
@@ -92,21 +83,14 @@ mod tests {
         let mut backoff = Backoff::new(retry);
         for base_ms in [100, 200, 300] {
             let pause = backoff.pause(None).unwrap().as_millis();
-            assert!(
-                (base_ms..=base_ms + base_ms / 4).contains(&pause),
-                "{pause}"
-            );
+            assert!((base_ms..=base_ms + base_ms / 4).contains(&pause), "{pause}");
         }
         backoff.progressed();
         assert_eq!(
             backoff.pause(Some(Duration::from_secs(5))),
             Some(Duration::from_secs(5))
         );
-        assert_eq!(
-            backoff.pause(Some(Duration::from_secs(6))),
-            None,
-            "longer than allowed"
-        );
+        assert_eq!(backoff.pause(Some(Duration::from_secs(6))), None, "longer than allowed");
         assert!(backoff.pause(None).is_some());
         assert!(backoff.pause(None).is_some());
         assert_eq!(backoff.pause(None), None, "attempts are used up");
@@ -123,11 +107,7 @@ mod tests {
             ("soon", None),
             ("-1", None),
         ] {
-            assert_eq!(
-                retry_after(value, now),
-                expected_s.map(Duration::from_secs),
-                "{value}"
-            );
+            assert_eq!(retry_after(value, now), expected_s.map(Duration::from_secs), "{value}");
         }
     }
 }

@@ -58,10 +58,8 @@ pub(crate) fn entries(index: &ImageIndex, what: &str) -> Result<Vec<Entry>, Erro
         }
         let platform = descriptor.platform().as_ref().map(Platform::from);
         let annotation = |key: &str| descriptor.annotations().as_ref()?.get(key).cloned();
-        let is_statement = annotation(REFERENCE_TYPE).is_some()
-            || platform
-                .as_ref()
-                .is_some_and(|platform| platform.os == "unknown");
+        let is_statement =
+            annotation(REFERENCE_TYPE).is_some() || platform.as_ref().is_some_and(|platform| platform.os == "unknown");
         entries.push(Entry {
             descriptor: descriptor.clone(),
             statement_about: is_statement.then(|| annotation(REFERENCE_DIGEST).unwrap_or_default()),
@@ -97,11 +95,7 @@ impl Selection {
                         None => missing.push(platform.clone()),
                     }
                 }
-                if missing.is_empty() {
-                    Ok(chosen)
-                } else {
-                    Err(missing)
-                }
+                if missing.is_empty() { Ok(chosen) } else { Err(missing) }
             }
         }
     }
@@ -117,17 +111,9 @@ impl Selection {
             Self::All => Vec::new(),
             Self::Best(wanted) if wanted.iter().any(|wanted| fits(&wanted)) => Vec::new(),
             Self::Best(wanted) => wanted.clone(),
-            Self::Platforms(wanted) => wanted
-                .iter()
-                .filter(|wanted| !fits(wanted))
-                .cloned()
-                .collect(),
+            Self::Platforms(wanted) => wanted.iter().filter(|wanted| !fits(wanted)).cloned().collect(),
         };
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(missing)
-        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 }
 
@@ -170,17 +156,10 @@ mod tests {
         let platform = |text: &str| text.parse::<Platform>().unwrap();
         let check = |selection: Selection, expected: Result<&[u64], &[&str]>| {
             let chosen = selection.choose(&entries);
-            let sizes = chosen.map(|chosen| {
-                chosen
-                    .iter()
-                    .map(|entry| entry.descriptor.size())
-                    .collect::<Vec<_>>()
-            });
-            let sizes = sizes
-                .map_err(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let sizes = chosen.map(|chosen| chosen.iter().map(|entry| entry.descriptor.size()).collect::<Vec<_>>());
+            let sizes = sizes.map_err(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>());
             let expected = expected.map(<[u64]>::to_vec);
-            let expected =
-                expected.map_err(|missing| missing.iter().map(|&text| text.to_owned()).collect());
+            let expected = expected.map_err(|missing| missing.iter().map(|&text| text.to_owned()).collect());
             assert_eq!(sizes, expected, "{selection:?}");
         };
         let list = |texts: &[&str]| texts.iter().map(|text| platform(text)).collect::<Vec<_>>();
@@ -190,10 +169,7 @@ mod tests {
             Selection::Platforms(list(&["linux/arm/v8", "linux/amd64"])),
             Ok(&[3, 1]),
         );
-        check(
-            Selection::Platforms(list(&["linux/arm/v7", "linux/arm/v7"])),
-            Ok(&[3]),
-        );
+        check(Selection::Platforms(list(&["linux/arm/v7", "linux/arm/v7"])), Ok(&[3]));
         check(
             Selection::Platforms(list(&["linux/s390x", "linux/amd64"])),
             Err(&["linux/s390x"]),
@@ -202,14 +178,8 @@ mod tests {
             Selection::Best(list(&["linux/s390x", "linux/arm/v6", "linux/amd64"])),
             Ok(&[2]),
         );
-        check(
-            Selection::Best(list(&["linux/s390x"])),
-            Err(&["linux/s390x"]),
-        );
-        let found: Vec<_> = platforms_of(&entries)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        check(Selection::Best(list(&["linux/s390x"])), Err(&["linux/s390x"]));
+        let found: Vec<_> = platforms_of(&entries).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["linux/amd64", "linux/arm/v6", "linux/arm/v7"]);
     }
 

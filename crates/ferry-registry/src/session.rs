@@ -65,10 +65,7 @@ impl Shared {
     }
 
     fn forget(&self, domain: &str) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(domain);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(domain);
     }
 }
 
@@ -144,8 +141,7 @@ impl Session {
 
     /// The URL of something in the repository: `manifests/latest`.
     pub(crate) fn url(&self, tail: &str) -> Result<Url, Error> {
-        self.registry
-            .url(self.scheme, &format!("{}/{tail}", self.repository))
+        self.registry.url(self.scheme, &format!("{}/{tail}", self.repository))
     }
 
     /// The URL of the registry's own entry point.
@@ -198,12 +194,7 @@ impl Session {
     }
 
     /// As [`Session::send`], with other scopes.
-    pub(crate) async fn send_scoped(
-        &self,
-        call: &Call,
-        scopes: &Scopes,
-        attempts: Attempts,
-    ) -> Result<Answer, Error> {
+    pub(crate) async fn send_scoped(&self, call: &Call, scopes: &Scopes, attempts: Attempts) -> Result<Answer, Error> {
         let mut backoff = Backoff::new(self.shared.config.retry);
         loop {
             let outcome = self.attempt(call, scopes).await;
@@ -233,8 +224,7 @@ impl Session {
         let mut backoff = Backoff::new(self.shared.config.retry);
         loop {
             let answer = self.send(call, Attempts::Several).await?;
-            let (line, status, headers) =
-                (answer.line.clone(), answer.status, answer.headers.clone());
+            let (line, status, headers) = (answer.line.clone(), answer.status, answer.headers.clone());
             let is_foreign = answer.is_foreign;
             let limit = if status.is_success() {
                 limit
@@ -335,9 +325,7 @@ impl Session {
 
     /// One attempt: the request, its authentication and its redirects.
     async fn attempt(&self, call: &Call, scopes: &Scopes) -> Result<Answer, Error> {
-        let Shared {
-            transport, tokens, ..
-        } = &*self.shared;
+        let Shared { transport, tokens, .. } = &*self.shared;
         let mut hop = call.clone();
         let mut scopes = scopes.clone();
         let (mut hops, mut refusals) = (0, 0);
@@ -358,10 +346,7 @@ impl Session {
                 self.remember();
             }
             if answer.status == StatusCode::UNAUTHORIZED && is_own && refusals < MAX_REFUSALS {
-                if let AfterRefusal::Again(scope) =
-                    self.authorizer
-                        .refused(tokens, &answer.headers, sent.as_ref())?
-                {
+                if let AfterRefusal::Again(scope) = self.authorizer.refused(tokens, &answer.headers, sent.as_ref())? {
                     self.remember();
                     refusals += 1;
                     scopes = scopes.and_challenged(scope.as_deref());
@@ -403,8 +388,7 @@ impl Drop for Session {
 }
 
 fn is_redirect(answer: &Answer, method: &Method) -> bool {
-    matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308)
-        && (method == Method::GET || method == Method::HEAD)
+    matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) && (method == Method::GET || method == Method::HEAD)
 }
 
 /// Reads the little that is left of a body, so that the connection can be used again.

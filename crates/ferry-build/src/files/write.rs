@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -32,7 +33,12 @@ pub(crate) fn write(layout: &Layout<'_>, upper: &Path) -> Result<(), WriteFault>
         place: upper.to_owned(),
         errno,
     })?;
-    let writer = Writer { root, upper };
+    let mut writer = Writer {
+        root,
+        upper,
+        folder: None,
+        blocks: Blocks::Shareable,
+    };
     for (path, laid) in layout.entries() {
         writer.entry(path, laid)?;
     }
@@ -49,12 +55,23 @@ pub(crate) fn write(layout: &Layout<'_>, upper: &Path) -> Result<(), WriteFault>
 struct Writer<'a> {
     root: OwnedFd,
     upper: &'a Path,
+    /// The folder of the last entry: most entries have the same as the one before.
+    folder: Option<(Vec<u8>, Rc<OwnedFd>)>,
+    blocks: Blocks,
+}
+
+/// Whether the file system can give two files the same blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocks {
+    Shareable,
+    /// It said no once.
+    Single,
 }
 
 impl Writer<'_> {
-    fn entry(&self, path: &[u8], laid: &Laid) -> Result<(), WriteFault> {
+    fn entry(&mut self, path: &[u8], laid: &Laid) -> Result<(), WriteFault> {
         let (folder, name) = split(path);
-        let folder = self.open(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let folder = self.folder(folder)?;
         let name = CString::new(name).map_err(|_| self.kernel(path)(Errno::INVAL))?;
         match &laid.kind {
             LaidKind::Directory => {
@@ -92,7 +109,18 @@ impl Writer<'_> {
         }
     }
 
-    fn fill(&self, path: &[u8], mut file: File, content: &Content) -> Result<File, WriteFault> {
+    fn folder(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, WriteFault> {
+        if let Some((last, folder)) = &self.folder
+            && last == path
+        {
+            return Ok(folder.clone());
+        }
+        let folder = Rc::new(self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?);
+        self.folder = Some((path.to_vec(), folder.clone()));
+        Ok(folder)
+    }
+
+    fn fill(&mut self, path: &[u8], mut file: File, content: &Content) -> Result<File, WriteFault> {
         let failed = |source| WriteFault::Content {
             path: String::from_utf8_lossy(path).into_owned(),
             source,
@@ -102,7 +130,8 @@ impl Writer<'_> {
             Content::In { view, found } => {
                 let mut from = File::from(view.open_file(found)?);
                 // The kernel shares the blocks, or copies them without a detour.
-                if rustix::fs::ioctl_ficlone(&file, &from).is_err() {
+                if self.blocks == Blocks::Single || rustix::fs::ioctl_ficlone(&file, &from).is_err() {
+                    self.blocks = Blocks::Single;
                     std::io::copy(&mut from, &mut file).map_err(failed)?;
                 }
             }

@@ -154,8 +154,7 @@ impl Rule {
 
     fn meta(&mut self, key: u32) {
         self.expression("meta", |data| {
-            data.be32(NFTA_META_DREG, NFT_REG_1)
-                .be32(NFTA_META_KEY, key);
+            data.be32(NFTA_META_DREG, NFT_REG_1).be32(NFTA_META_KEY, key);
         });
     }
 
@@ -165,8 +164,7 @@ impl Rule {
             Is::Unequal => NFT_CMP_NEQ,
         };
         self.expression("cmp", |data| {
-            data.be32(NFTA_CMP_SREG, NFT_REG_1)
-                .be32(NFTA_CMP_OP, operator);
+            data.be32(NFTA_CMP_SREG, NFT_REG_1).be32(NFTA_CMP_OP, operator);
             data.nested(NFTA_CMP_DATA, |data| write_value(data, value));
         });
     }
@@ -180,9 +178,7 @@ impl Rule {
             data.be32(NFTA_BITWISE_SREG, NFT_REG_1)
                 .be32(NFTA_BITWISE_DREG, NFT_REG_1)
                 .be32(NFTA_BITWISE_LEN, 4)
-                .nested(NFTA_BITWISE_MASK, |data| {
-                    write_value(data, &bits.to_ne_bytes())
-                })
+                .nested(NFTA_BITWISE_MASK, |data| write_value(data, &bits.to_ne_bytes()))
                 .nested(NFTA_BITWISE_XOR, |data| write_value(data, &[0; 4]));
         });
         self.compare(Is::Unequal, &[0; 4]);
@@ -198,9 +194,7 @@ impl Rule {
 
     fn expression(&mut self, name: &str, fill: impl FnOnce(&mut Attributes)) {
         self.0.nested(NFTA_LIST_ELEM, |element| {
-            element
-                .text(NFTA_EXPR_NAME, name)
-                .nested(NFTA_EXPR_DATA, fill);
+            element.text(NFTA_EXPR_NAME, name).nested(NFTA_EXPR_DATA, fill);
         });
     }
 }

@@ -62,12 +62,7 @@ pub fn host_forward_drops() -> Result<Vec<ForwardDrop>, Error> {
         let cause = if policy == NF_DROP {
             ForwardDropCause::Policy
         } else {
-            let rules = listing::rules_of(
-                &mut connection,
-                chain.family,
-                &chain.table,
-                Some(&chain.name),
-            )?;
+            let rules = listing::rules_of(&mut connection, chain.family, &chain.table, Some(&chain.name))?;
             match rules.last() {
                 Some((_, last)) if drops_everything(last) => ForwardDropCause::LastRule,
                 _ => continue,
@@ -92,18 +87,11 @@ impl ForwardDrop {
     /// The commands that let a bridge's containers through.
     pub fn remedy(&self, bridge: &LinkName) -> String {
         let Self {
-            family,
-            table,
-            chain,
-            ..
+            family, table, chain, ..
         } = self;
         match self.owner {
             ForwardDropOwner::Docker => {
-                let iptables = if *family == "ip6" {
-                    "ip6tables"
-                } else {
-                    "iptables"
-                };
+                let iptables = if *family == "ip6" { "ip6tables" } else { "iptables" };
                 format!(
                     "{iptables} -I DOCKER-USER -i {bridge} -j ACCEPT; {iptables} -I DOCKER-USER -o {bridge} -j ACCEPT"
                 )
@@ -135,10 +123,7 @@ impl fmt::Display for ForwardDrop {
             ForwardDropOwner::Unknown => "",
         };
         let Self {
-            family,
-            table,
-            chain,
-            ..
+            family, table, chain, ..
         } = self;
         write!(
             f,
@@ -205,26 +190,14 @@ mod tests {
     #[test]
     fn owners_are_known_by_their_names() {
         for (table, chains, owner) in [
-            (
-                "filter",
-                &["FORWARD", "DOCKER-USER"][..],
-                ForwardDropOwner::Docker,
-            ),
+            ("filter", &["FORWARD", "DOCKER-USER"][..], ForwardDropOwner::Docker),
             (
                 "filter",
                 &["ufw-before-forward", "DOCKER-USER"],
                 ForwardDropOwner::Docker,
             ),
-            (
-                "filter",
-                &["FORWARD", "ufw-before-forward"],
-                ForwardDropOwner::Ufw,
-            ),
-            (
-                "firewalld",
-                &["filter_FORWARD"],
-                ForwardDropOwner::Firewalld,
-            ),
+            ("filter", &["FORWARD", "ufw-before-forward"], ForwardDropOwner::Ufw),
+            ("firewalld", &["filter_FORWARD"], ForwardDropOwner::Firewalld),
             ("mine", &["forward"], ForwardDropOwner::Unknown),
         ] {
             assert_eq!(owner_of(table, chains.iter().copied()), owner);

@@ -31,10 +31,7 @@ pub(super) struct Expression {
 }
 
 /// The user data of a table of the inet family; `None` if there is no such table.
-pub(super) fn table_userdata(
-    connection: &mut Connection,
-    table: &str,
-) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn table_userdata(connection: &mut Connection, table: &str) -> Result<Option<Vec<u8>>, Error> {
     let message = request(
         NFT_MSG_GETTABLE,
         0,
@@ -55,11 +52,7 @@ pub(super) fn table_userdata(
 }
 
 /// Counts what a table of the inet family holds in these chains and maps; those that are missing are left out.
-pub(super) fn census(
-    connection: &mut Connection,
-    table: &str,
-    expected: &Census,
-) -> Result<Census, Error> {
+pub(super) fn census(connection: &mut Connection, table: &str, expected: &Census) -> Result<Census, Error> {
     let mut rules: BTreeMap<String, usize> = BTreeMap::new();
     for chain in chains(connection)? {
         if chain.family == NFPROTO_INET && chain.table == table {
@@ -90,8 +83,7 @@ pub(super) fn chains(connection: &mut Connection) -> Result<Vec<Chain>, Error> {
     );
     connection.list(&message, |reply| {
         let attributes = attributes(reply)?;
-        let hook =
-            find(attributes, NFTA_CHAIN_HOOK).and_then(|hook| find_be32(hook, NFTA_HOOK_HOOKNUM));
+        let hook = find(attributes, NFTA_CHAIN_HOOK).and_then(|hook| find_be32(hook, NFTA_HOOK_HOOKNUM));
         let policy = find_be32(attributes, NFTA_CHAIN_POLICY).map(u32::cast_signed);
         Some(Chain {
             family: *reply.body.first()?,
@@ -109,19 +101,12 @@ pub(super) fn rules_of(
     table: &str,
     chain: Option<&str>,
 ) -> Result<Vec<(String, Vec<Expression>)>, Error> {
-    let message = request(
-        NFT_MSG_GETRULE,
-        0,
-        family,
-        Operation::ListFirewall,
-        table,
-        |filter| {
-            filter.text(NFTA_RULE_TABLE, table);
-            if let Some(chain) = chain {
-                filter.text(NFTA_RULE_CHAIN, chain);
-            }
-        },
-    );
+    let message = request(NFT_MSG_GETRULE, 0, family, Operation::ListFirewall, table, |filter| {
+        filter.text(NFTA_RULE_TABLE, table);
+        if let Some(chain) = chain {
+            filter.text(NFTA_RULE_CHAIN, chain);
+        }
+    });
     let rules = connection.list(&message, |reply| {
         let attributes = attributes(reply)?;
         let expressions = iterate(find(attributes, NFTA_RULE_EXPRESSIONS).unwrap_or_default());
@@ -133,10 +118,7 @@ pub(super) fn rules_of(
         });
         let listed_table = find_text(attributes, NFTA_RULE_TABLE)?;
         // A kernel that does not filter listings sends all tables.
-        (listed_table == table).then_some((
-            find_text(attributes, NFTA_RULE_CHAIN)?,
-            expressions.collect(),
-        ))
+        (listed_table == table).then_some((find_text(attributes, NFTA_RULE_CHAIN)?, expressions.collect()))
     });
     match rules {
         // The table or chain went away meanwhile.
@@ -145,11 +127,7 @@ pub(super) fn rules_of(
     }
 }
 
-fn count_elements(
-    connection: &mut Connection,
-    table: &str,
-    map: &str,
-) -> Result<Option<usize>, Error> {
+fn count_elements(connection: &mut Connection, table: &str, map: &str) -> Result<Option<usize>, Error> {
     let message = request(
         NFT_MSG_GETSETELEM,
         0,
@@ -163,10 +141,7 @@ fn count_elements(
         },
     );
     let counted = connection.list(&message, |reply| {
-        Some(
-            iterate(find(attributes(reply)?, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default())
-                .count(),
-        )
+        Some(iterate(find(attributes(reply)?, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default()).count())
     });
     match counted {
         Ok(counts) => Ok(Some(counts.into_iter().sum())),

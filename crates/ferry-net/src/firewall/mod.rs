@@ -44,9 +44,7 @@ pub struct TableName(String);
 
 /// A text that cannot name a table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid nftables table name {name:?}: a letter, then letters, digits, '_' and '-' are allowed"
-)]
+#[error("invalid nftables table name {name:?}: a letter, then letters, digits, '_' and '-' are allowed")]
 pub struct InvalidTableName {
     /// The text as it was given.
     pub name: String,
@@ -102,8 +100,7 @@ impl Table {
             return Ok(Integrity::Missing);
         };
         let expected = rules::replacement(&self.name, networks);
-        let same_rules =
-            userdata == transaction::comment_userdata(&rules::fingerprint(&self.name, networks));
+        let same_rules = userdata == transaction::comment_userdata(&rules::fingerprint(&self.name, networks));
         if !same_rules {
             return Ok(Integrity::Altered);
         }
@@ -143,9 +140,7 @@ impl FromStr for TableName {
         if starts_well && name.len() <= MAX_NAME_LEN_BYTES && name.bytes().all(allowed) {
             Ok(Self(name.to_owned()))
         } else {
-            Err(InvalidTableName {
-                name: name.to_owned(),
-            })
+            Err(InvalidTableName { name: name.to_owned() })
         }
     }
 }

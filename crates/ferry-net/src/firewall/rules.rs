@@ -174,10 +174,7 @@ fn inward_chain(transaction: &mut Transaction<'_>, network: &NetworkRules) {
     transaction.add_rule(&chain, own.verdict(Verdict::Accept));
     if network.reach == Reach::Outside {
         transaction.add_rule(&chain, Rule::default().reply().verdict(Verdict::Accept));
-        transaction.add_rule(
-            &chain,
-            Rule::default().redirected().verdict(Verdict::Accept),
-        );
+        transaction.add_rule(&chain, Rule::default().redirected().verdict(Verdict::Accept));
     }
     transaction.add_rule(&chain, Rule::default().counter().verdict(Verdict::Drop));
 }

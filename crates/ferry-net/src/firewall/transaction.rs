@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
 
 use super::TableName;
-use super::expression::{
-    IFNAME_LEN, Rule, Verdict, address_key, ifname_key, write_value, write_verdict,
-};
+use super::expression::{IFNAME_LEN, Rule, Verdict, address_key, ifname_key, write_value, write_verdict};
 use super::uapi::*;
 use crate::error::{Error, Operation};
 use crate::link_name::LinkName;
@@ -182,9 +180,7 @@ impl<'a> Transaction<'a> {
 
     /// All bytes that the kernel would get, for a fingerprint.
     pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
-        self.messages
-            .iter()
-            .flat_map(|message| message.body.iter().copied())
+        self.messages.iter().flat_map(|message| message.body.iter().copied())
     }
 
     /// Hands it to the kernel.
@@ -202,9 +198,7 @@ impl<'a> Transaction<'a> {
     fn chain(&mut self, name: &str, fill: impl FnOnce(&mut Attributes)) {
         let table = self.table;
         self.push(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |chain| {
-            chain
-                .text(NFTA_CHAIN_TABLE, table.as_str())
-                .text(NFTA_CHAIN_NAME, name);
+            chain.text(NFTA_CHAIN_TABLE, table.as_str()).text(NFTA_CHAIN_NAME, name);
             fill(chain);
         });
         self.census.rules.insert(name.to_owned(), 0);
@@ -286,9 +280,7 @@ fn element(key: &[u8], chain: Option<&str>, flags: u32) -> Attributes {
     let mut element = Attributes::default();
     element.nested(NFTA_SET_ELEM_KEY, |data| write_value(data, key));
     if let Some(chain) = chain {
-        element.nested(NFTA_SET_ELEM_DATA, |data| {
-            write_verdict(data, Verdict::Goto(chain))
-        });
+        element.nested(NFTA_SET_ELEM_DATA, |data| write_verdict(data, Verdict::Goto(chain)));
     }
     if flags != 0 {
         element.be32(NFTA_SET_ELEM_FLAGS, flags);

@@ -69,9 +69,8 @@ impl Connection {
             socket.set_ext_ack(true)?;
             Ok(socket)
         };
-        let socket = open().map_err(|error| {
-            Error::kernel(Operation::OpenNetlink, protocol.name(), errno_of(&error))
-        })?;
+        let socket =
+            open().map_err(|error| Error::kernel(Operation::OpenNetlink, protocol.name(), errno_of(&error)))?;
         Ok(Self {
             socket,
             protocol,
@@ -152,10 +151,7 @@ impl Connection {
                 return match acknowledgement(message, &reply) {
                     Err(Error::Kernel { errno, .. }) if absent.contains(&errno) => Ok(None),
                     Err(error) => Err(error),
-                    Ok(()) => Err(malformed(
-                        message,
-                        "an acknowledgement instead of the object",
-                    )),
+                    Ok(()) => Err(malformed(message, "an acknowledgement instead of the object")),
                 };
             }
         }
@@ -209,9 +205,7 @@ impl Connection {
                     // Both begin with an error number; that of a finished listing is normally zero.
                     NLMSG_DONE | NLMSG_ERROR => {
                         return match acknowledgement(message, &reply) {
-                            Err(Error::Kernel {
-                                errno: Errno::INTR, ..
-                            }) => Ok(None),
+                            Err(Error::Kernel { errno: Errno::INTR, .. }) => Ok(None),
                             Err(error) => Err(error),
                             Ok(()) => Ok(steady.then_some(items)),
                         };
@@ -225,20 +219,14 @@ impl Connection {
     /// Sends the messages in one datagram and returns the sequence number of the first.
     fn send(&mut self, messages: &[Message], extra_flags: u16) -> Result<u32, Error> {
         let first = self.sequence.wrapping_add(1);
-        let mut datagram = Vec::with_capacity(
-            messages
-                .iter()
-                .map(|message| HEADER_LEN + message.body.len() + 4)
-                .sum(),
-        );
+        let mut datagram = Vec::with_capacity(messages.iter().map(|message| HEADER_LEN + message.body.len() + 4).sum());
         for message in messages {
             self.sequence = self.sequence.wrapping_add(1);
             message.write(self.sequence, extra_flags, &mut datagram);
         }
         let failed = |errno| Error::kernel(Operation::SendNetlink, self.protocol.name(), errno);
         if datagram.len() > DEFAULT_SEND_BUFFER_LEN {
-            rustix::net::sockopt::set_socket_send_buffer_size_force(&self.socket, datagram.len())
-                .map_err(failed)?;
+            rustix::net::sockopt::set_socket_send_buffer_size_force(&self.socket, datagram.len()).map_err(failed)?;
         }
         loop {
             match self.socket.send(&datagram, 0) {
@@ -254,10 +242,7 @@ impl Connection {
         let failed = |errno| Error::kernel(Operation::ReceiveNetlink, self.protocol.name(), errno);
         loop {
             buffer.clear();
-            match self
-                .socket
-                .recv(buffer, RecvFlags::TRUNC.bits().cast_signed())
-            {
+            match self.socket.recv(buffer, RecvFlags::TRUNC.bits().cast_signed()) {
                 Ok(length) if length <= buffer.len() => return Ok(()),
                 Ok(_) => return Err(failed(Errno::MSGSIZE)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -275,10 +260,7 @@ fn addressee<'a>(messages: &'a [Message], first: u32, reply: &Reply<'_>) -> Opti
 /// Reads `struct nlmsgerr`: a negative error number or zero, the request's header, and attributes with the reason.
 fn acknowledgement(message: &Message, reply: &Reply<'_>) -> Result<(), Error> {
     let Some((code, rest)) = reply.body.split_first_chunk() else {
-        return Err(malformed(
-            message,
-            "an acknowledgement without error number",
-        ));
+        return Err(malformed(message, "an acknowledgement without error number"));
     };
     let code = i32::from_ne_bytes(*code);
     if code >= 0 {

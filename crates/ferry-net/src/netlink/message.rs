@@ -43,9 +43,7 @@ impl Message {
         let length = (HEADER_LEN + self.body.len()) as u32;
         out.extend_from_slice(&length.to_ne_bytes());
         out.extend_from_slice(&self.kind.to_ne_bytes());
-        out.extend_from_slice(
-            &(self.flags | extra_flags | netlink_packet_core::NLM_F_REQUEST).to_ne_bytes(),
-        );
+        out.extend_from_slice(&(self.flags | extra_flags | netlink_packet_core::NLM_F_REQUEST).to_ne_bytes());
         out.extend_from_slice(&sequence.to_ne_bytes());
         out.extend_from_slice(&0_u32.to_ne_bytes());
         out.extend_from_slice(&self.body);
@@ -73,12 +71,7 @@ impl<'a> Reply<'a> {
             sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
             body: datagram.get(HEADER_LEN..length)?,
         };
-        Some((
-            reply,
-            datagram
-                .get(length.next_multiple_of(4)..)
-                .unwrap_or_default(),
-        ))
+        Some((reply, datagram.get(length.next_multiple_of(4)..).unwrap_or_default()))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Bridges and containers' interfaces: made, found again, connected, refused, removed.
 
-use ferry_net::{
-    BridgeNetwork, Deletion, Error, Forwarding, delete, exists, loopback_up, routed_subnets,
-};
+use ferry_net::{BridgeNetwork, Deletion, Error, Forwarding, delete, exists, loopback_up, routed_subnets};
 use rustix::io::Errno;
 
 use crate::network::{Namespace, attach, bridge, endpoint, name, three};
@@ -35,14 +33,8 @@ fn two_containers_reach_each_other_and_nothing_is_left() {
     });
     assert!(!first.run(|| exists(&name("eth0"))).unwrap());
     host.run(|| {
-        assert_eq!(
-            BridgeNetwork::remove(&name("ferry0")).unwrap(),
-            Deletion::Deleted
-        );
-        assert_eq!(
-            BridgeNetwork::remove(&name("ferry0")).unwrap(),
-            Deletion::Absent
-        );
+        assert_eq!(BridgeNetwork::remove(&name("ferry0")).unwrap(), Deletion::Deleted);
+        assert_eq!(BridgeNetwork::remove(&name("ferry0")).unwrap(), Deletion::Absent);
         delete(&name("veth2")).unwrap();
         assert_eq!(links(), ["lo"]);
     });
@@ -80,19 +72,12 @@ fn a_bridge_is_found_again_and_changed() {
     assert_eq!(again.forwarding(), Forwarding::WasOn);
     host.connect(&server).unwrap();
 
-    config.gateways = vec![
-        "172.30.0.9/16".parse().unwrap(),
-        "172.31.0.1/24".parse().unwrap(),
-    ];
+    config.gateways = vec!["172.30.0.9/16".parse().unwrap(), "172.31.0.1/24".parse().unwrap()];
     config.mtu_bytes = Some(1400);
     let changed = host.run(|| BridgeNetwork::ensure(&config)).unwrap();
     host.connect(&server).unwrap();
     host.run(|| {
-        let subnets: Vec<String> = routed_subnets()
-            .unwrap()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let subnets: Vec<String> = routed_subnets().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(subnets, ["172.30.0.0/16", "172.31.0.0/24"]);
         assert!(
             std::net::TcpListener::bind("172.30.0.1:0").is_err(),
@@ -134,19 +119,12 @@ fn ipv6_alone_and_beside_ipv4() {
     let config = bridge("ferry0", &["fd00:30::1/64", "172.30.0.1/16"]);
     let network = host.run(|| BridgeNetwork::ensure(&config)).unwrap();
     attach(&host, &network, &first, "veth1", &["fd00:30::2/64"]);
-    attach(
-        &host,
-        &network,
-        &second,
-        "veth2",
-        &["fd00:30::3/64", "172.30.0.3/16"],
-    );
+    attach(&host, &network, &second, "veth2", &["fd00:30::3/64", "172.30.0.3/16"]);
     let server = second.listen("[fd00:30::3]:80");
     first.connect(&server).unwrap();
     host.connect(&server).unwrap();
     host.connect(&second.listen("172.30.0.3:80")).unwrap();
-    let accept_ra =
-        host.run(|| std::fs::read_to_string("/proc/sys/net/ipv6/conf/ferry0/accept_ra"));
+    let accept_ra = host.run(|| std::fs::read_to_string("/proc/sys/net/ipv6/conf/ferry0/accept_ra"));
     assert_eq!(accept_ra.unwrap(), "0\n");
     let accept_ra = first.run(|| std::fs::read_to_string("/proc/sys/net/ipv6/conf/eth0/accept_ra"));
     assert_eq!(accept_ra.unwrap(), "0\n");
@@ -162,9 +140,7 @@ fn failures_name_what_was_tried_and_leave_nothing() {
     // The gateway of the route is not on the interface's subnet.
     let mut wrong = endpoint(&config, "veth1", &["172.30.0.2/16"]);
     wrong.default_routes = vec!["10.9.9.1".parse().unwrap()];
-    let error = host
-        .run(|| network.attach(container.fd(), &wrong))
-        .unwrap_err();
+    let error = host.run(|| network.attach(container.fd(), &wrong)).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::NETUNREACH));
     assert_eq!(
         error.to_string(),
@@ -175,9 +151,7 @@ fn failures_name_what_was_tried_and_leave_nothing() {
 
     attach(&host, &network, &container, "veth1", &["172.30.0.2/16"]);
     let twice = endpoint(&config, "veth1", &["172.30.0.2/16"]);
-    let error = host
-        .run(|| network.attach(container.fd(), &twice))
-        .unwrap_err();
+    let error = host.run(|| network.attach(container.fd(), &twice)).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::EXIST), "{error}");
     assert!(
         host.run(|| exists(&name("veth1"))).unwrap(),
@@ -218,9 +192,7 @@ fn loopback_alone() {
         return;
     };
     loopback_up(container.fd()).unwrap();
-    container
-        .connect(&container.listen("127.0.0.1:80"))
-        .unwrap();
+    container.connect(&container.listen("127.0.0.1:80")).unwrap();
     container.connect(&container.listen("[::1]:80")).unwrap();
 }
 
@@ -235,13 +207,7 @@ fn sixteen_at_once() {
             let (host, network) = (&host, &network);
             scope.spawn(move || {
                 let address = format!("172.30.0.{}/16", number + 2);
-                attach(
-                    host,
-                    network,
-                    container,
-                    &format!("veth{number}"),
-                    &[&address],
-                );
+                attach(host, network, container, &format!("veth{number}"), &[&address]);
             });
         }
     });

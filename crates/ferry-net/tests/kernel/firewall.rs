@@ -29,13 +29,7 @@ impl World {
         let lan = host
             .run(|| BridgeNetwork::ensure(&bridge("lan0", &["192.0.2.1/24", "fd00:99::1/64"])))
             .unwrap();
-        attach(
-            &host,
-            &lan,
-            &other_host,
-            "lan1",
-            &["192.0.2.2/24", "fd00:99::2/64"],
-        );
+        attach(&host, &lan, &other_host, "lan1", &["192.0.2.2/24", "fd00:99::2/64"]);
         let config = bridge("ferry0", &["172.30.0.1/16", "fd00:30::1/64"]);
         let network = host.run(|| BridgeNetwork::ensure(&config)).unwrap();
         attach(
@@ -63,10 +57,7 @@ impl World {
 fn containers_go_out_with_the_hosts_address() {
     let Some(world) = World::new() else { return };
     world.replace(Reach::Outside);
-    for (listen, expected) in [
-        ("192.0.2.2:80", "192.0.2.1"),
-        ("[fd00:99::2]:80", "fd00:99::1"),
-    ] {
+    for (listen, expected) in [("192.0.2.2:80", "192.0.2.1"), ("[fd00:99::2]:80", "fd00:99::1")] {
         let server = world.other_host.listen(listen);
         world.container.connect(&server).unwrap();
         assert_eq!(server.accept().unwrap().1.ip().to_string(), expected);
@@ -89,14 +80,8 @@ fn packets_to_a_container_come_through_its_bridge_only() {
         world.host.connect(server).unwrap();
     }
     // The host's own services are the host's to protect, also on the bridge's address.
-    world
-        .other_host
-        .connect(&world.host.listen("172.30.0.1:80"))
-        .unwrap();
-    world
-        .container
-        .connect(&world.host.listen("172.30.0.1:81"))
-        .unwrap();
+    world.other_host.connect(&world.host.listen("172.30.0.1:80")).unwrap();
+    world.container.connect(&world.host.listen("172.30.0.1:81")).unwrap();
 }
 
 #[test]
@@ -106,10 +91,7 @@ fn an_internal_network_reaches_nobody_outside() {
     world.container.connect(&server).unwrap();
     world.replace(Reach::Internal);
     world.container.connect(&server).unwrap_err();
-    world
-        .container
-        .connect(&world.host.listen("172.30.0.1:80"))
-        .unwrap();
+    world.container.connect(&world.host.listen("172.30.0.1:80")).unwrap();
 }
 
 #[test]
@@ -128,15 +110,11 @@ fn networks_are_isolated_from_each_other() {
         "veth2",
         &["172.31.0.2/16", "fd00:31::2/64"],
     );
-    let servers = [
-        neighbour.listen("172.31.0.2:80"),
-        neighbour.listen("[fd00:31::2]:80"),
-    ];
+    let servers = [neighbour.listen("172.31.0.2:80"), neighbour.listen("[fd00:31::2]:80")];
     for server in &servers {
         world.container.connect(server).unwrap();
     }
-    let rules =
-        [&world.network, &other].map(|network| NetworkRules::of(network.config(), Reach::Outside));
+    let rules = [&world.network, &other].map(|network| NetworkRules::of(network.config(), Reach::Outside));
     world.host.run(|| table().replace(&rules)).unwrap();
     for server in &servers {
         world.container.connect(server).unwrap_err();
@@ -147,7 +125,8 @@ fn networks_are_isolated_from_each_other() {
         container.connect(&outside).unwrap();
     }
     // What the host redirects to a container arrives, from other hosts too.
-    let redirect = "table ip nat { chain pre { type nat hook prerouting priority -100; tcp dport 8080 dnat to 172.31.0.2:80; }; }";
+    let redirect =
+        "table ip nat { chain pre { type nat hook prerouting priority -100; tcp dport 8080 dnat to 172.31.0.2:80; }; }";
     if world.host.output("nft", &[redirect]).is_some() {
         let published: SocketAddr = "192.0.2.1:8080".parse().unwrap();
         world.other_host.connect_to(published).unwrap();
@@ -213,10 +192,7 @@ fn the_table_is_checked_restored_and_removed() {
         assert_eq!(table.check(&[]).unwrap(), Integrity::Intact);
         table.replace(&networks).unwrap();
     });
-    if host
-        .output("nft", &["flush", "table", "inet", "ferry-test"])
-        .is_some()
-    {
+    if host.output("nft", &["flush", "table", "inet", "ferry-test"]).is_some() {
         host.run(|| assert_eq!(table.ensure(&networks).unwrap(), Integrity::Altered));
         host.output("nft", &["flush", "map", "inet", "ferry-test", "inward"]);
         host.run(|| assert_eq!(table.ensure(&networks).unwrap(), Integrity::Altered));
@@ -242,10 +218,7 @@ fn a_refused_table_changes_nothing() {
         reach: Reach::Outside,
     };
     let good = [network("ferry0", "10.0.0.1/16")];
-    let overlapping = [
-        network("ferry0", "10.0.0.1/16"),
-        network("ferry1", "10.0.1.1/24"),
-    ];
+    let overlapping = [network("ferry0", "10.0.0.1/16"), network("ferry1", "10.0.1.1/24")];
     host.run(|| {
         table().replace(&good).unwrap();
         let error = table().replace(&overlapping).unwrap_err();
@@ -305,11 +278,7 @@ fn chains_that_drop_forwarded_packets_are_found() {
         docker.to_string(),
         "the policy of the host's nftables chain ip filter FORWARD (Docker's) drops forwarded packets"
     );
-    assert!(
-        docker
-            .remedy(&name("ferry0"))
-            .contains("DOCKER-USER -i ferry0")
-    );
+    assert!(docker.remedy(&name("ferry0")).contains("DOCKER-USER -i ferry0"));
 }
 
 #[test]
@@ -323,11 +292,7 @@ fn the_remedy_for_an_unknown_chain_works() {
     }
     world.container.connect(&server).unwrap_err();
     let drops = world.host.run(host_forward_drops).unwrap();
-    let [drop] = drops.as_slice() else {
-        panic!("{drops:?}")
-    };
-    world
-        .host
-        .output("sh", &["-c", &drop.remedy(&name("ferry0"))]);
+    let [drop] = drops.as_slice() else { panic!("{drops:?}") };
+    world.host.output("sh", &["-c", &drop.remedy(&name("ferry0"))]);
     world.container.connect(&server).unwrap();
 }

@@ -8,9 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ferry_net::{
-    BridgeConfig, BridgeNetwork, Endpoint, EndpointConfig, InterfaceAddress, LinkName,
-};
+use ferry_net::{BridgeConfig, BridgeNetwork, Endpoint, EndpointConfig, InterfaceAddress, LinkName};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// How long a connection may take that must succeed, or that must not.
@@ -68,9 +66,7 @@ impl Namespace {
                 move_into_link_name_space(self.fd(), Some(LinkNameSpaceType::Network)).unwrap();
                 work()
             });
-            inside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -120,32 +116,21 @@ pub(crate) fn name(text: &str) -> LinkName {
 pub(crate) fn bridge(bridge: &str, gateways: &[&str]) -> BridgeConfig {
     BridgeConfig {
         name: name(bridge),
-        gateways: gateways
-            .iter()
-            .map(|gateway| gateway.parse().unwrap())
-            .collect(),
+        gateways: gateways.iter().map(|gateway| gateway.parse().unwrap()).collect(),
         mtu_bytes: None,
     }
 }
 
 /// An interface eth0 with these addresses, and default routes through the bridge's in their subnets.
 pub(crate) fn endpoint(bridge: &BridgeConfig, veth: &str, addresses: &[&str]) -> EndpointConfig {
-    let addresses: Vec<InterfaceAddress> = addresses
-        .iter()
-        .map(|address| address.parse().unwrap())
-        .collect();
-    let own_subnet =
-        |gateway: &&InterfaceAddress| addresses.iter().any(|own| own.subnet() == gateway.subnet());
+    let addresses: Vec<InterfaceAddress> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let own_subnet = |gateway: &&InterfaceAddress| addresses.iter().any(|own| own.subnet() == gateway.subnet());
     let gateways: Vec<_> = bridge.gateways.iter().filter(own_subnet).collect();
     EndpointConfig {
         ifname: name("eth0"),
         veth: name(veth),
         mac: None,
-        default_routes: gateways
-            .into_iter()
-            .copied()
-            .map(InterfaceAddress::address)
-            .collect(),
+        default_routes: gateways.into_iter().copied().map(InterfaceAddress::address).collect(),
         addresses,
     }
 }
@@ -159,8 +144,7 @@ pub(crate) fn attach(
     addresses: &[&str],
 ) -> Endpoint {
     let config = endpoint(network.config(), veth, addresses);
-    host.run(|| network.attach(container.fd(), &config))
-        .unwrap()
+    host.run(|| network.attach(container.fd(), &config)).unwrap()
 }
 
 /// Three namespaces at once, or none.

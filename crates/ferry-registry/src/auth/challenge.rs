@@ -60,10 +60,7 @@ fn parse(line: &str) -> Vec<Challenge> {
         let parameters = take_parameters(&mut rest);
         let value = |name: &str| {
             let is_named = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
-            parameters
-                .iter()
-                .find(is_named)
-                .map(|(_, value)| value.clone())
+            parameters.iter().find(is_named).map(|(_, value)| value.clone())
         };
         found.push(if scheme.eq_ignore_ascii_case("basic") {
             Challenge::Basic
@@ -147,8 +144,7 @@ mod tests {
 
     #[test]
     fn challenges_of_real_registries_are_read() {
-        let check =
-            |line: &str, expected: &[Challenge]| assert_eq!(parse(line), expected, "{line}");
+        let check = |line: &str, expected: &[Challenge]| assert_eq!(parse(line), expected, "{line}");
         check(
             r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/busybox:pull",error="invalid_token""#,
             &[bearer(
@@ -202,10 +198,7 @@ mod tests {
     fn bearer_is_preferred_to_basic() {
         let mut headers = HeaderMap::new();
         headers.append(WWW_AUTHENTICATE, "Basic realm=x".parse().unwrap());
-        headers.append(
-            WWW_AUTHENTICATE,
-            "Bearer realm=\"https://r\"".parse().unwrap(),
-        );
+        headers.append(WWW_AUTHENTICATE, "Bearer realm=\"https://r\"".parse().unwrap());
         assert!(matches!(preferred(&headers), Some(Challenge::Bearer(_))));
         assert_eq!(preferred(&HeaderMap::new()), None);
     }

@@ -16,8 +16,7 @@ use self::realm::{Carries, checked_realm};
 pub(crate) use self::scope::Scopes;
 pub(crate) use self::token::TokenCache;
 use self::token::{
-    Granted, Lasting, Token, TokenKey, basic_header, bearer_header, fingerprint, read_answer,
-    token_request,
+    Granted, Lasting, Token, TokenKey, basic_header, bearer_header, fingerprint, read_answer, token_request,
 };
 use crate::endpoint::{Registry, Scheme};
 use crate::error::CredentialUse;
@@ -74,10 +73,7 @@ impl Authorizer {
 
     /// What the registry has asked for, to be remembered for the next operation.
     pub(crate) fn challenge(&self) -> Option<Challenge> {
-        self.challenge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The `Authorization` header for a request to the registry itself; `None` before it has asked.
@@ -90,9 +86,7 @@ impl Authorizer {
         match (self.challenge(), &self.credential) {
             (None | Some(Challenge::Other(_)), _) => Ok(None),
             (Some(Challenge::Basic), credential) => Ok(credential.as_ref().and_then(basic_header)),
-            (Some(Challenge::Bearer(_)), Some(Credential::Bearer(token))) => {
-                Ok(bearer_header(token))
-            }
+            (Some(Challenge::Bearer(_)), Some(Credential::Bearer(token))) => Ok(bearer_header(token)),
             (Some(Challenge::Bearer(bearer)), _) => {
                 let token = self.token(transport, tokens, &bearer, scopes).await?;
                 Ok(Some(token.header()))
@@ -117,13 +111,9 @@ impl Authorizer {
                     scheme: scheme.chars().take(40).collect(),
                 });
             }
-            (Challenge::Basic, Some(Credential::Basic { .. })) if sent.is_none() => {
-                AfterRefusal::Again(None)
-            }
+            (Challenge::Basic, Some(Credential::Basic { .. })) if sent.is_none() => AfterRefusal::Again(None),
             (Challenge::Basic, _) => AfterRefusal::GiveUp,
-            (Challenge::Bearer(_), Some(Credential::Bearer(_))) if sent.is_some() => {
-                AfterRefusal::GiveUp
-            }
+            (Challenge::Bearer(_), Some(Credential::Bearer(_))) if sent.is_some() => AfterRefusal::GiveUp,
             (Challenge::Bearer(bearer), _) => {
                 if let Some(token) = sent {
                     tokens.forget(token);
@@ -133,31 +123,18 @@ impl Authorizer {
         };
         let remembered = match challenge {
             // The scope belongs to the one request that was refused.
-            Challenge::Bearer(bearer) => Challenge::Bearer(Bearer {
-                scope: None,
-                ..bearer
-            }),
+            Challenge::Bearer(bearer) => Challenge::Bearer(Bearer { scope: None, ..bearer }),
             other => other,
         };
-        *self
-            .challenge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(remembered);
+        *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
         Ok(after)
     }
 
     /// A refresh token in place of the password, where the token server offers one.
-    pub(crate) async fn refresh_token(
-        &self,
-        transport: &Transport,
-    ) -> Result<Option<String>, Error> {
+    pub(crate) async fn refresh_token(&self, transport: &Transport) -> Result<Option<String>, Error> {
         match self.challenge() {
-            Some(Challenge::Bearer(bearer))
-                if matches!(self.credential, Some(Credential::Basic { .. })) =>
-            {
-                let token = self
-                    .fetch(transport, &bearer, &Scopes::none(), Lasting::Yes)
-                    .await?;
+            Some(Challenge::Bearer(bearer)) if matches!(self.credential, Some(Credential::Basic { .. })) => {
+                let token = self.fetch(transport, &bearer, &Scopes::none(), Lasting::Yes).await?;
                 Ok(token.refresh)
             }
             _ => Ok(None),
@@ -210,37 +187,30 @@ impl Authorizer {
             &self.trusted_realms,
             transport.policy(),
         )?;
-        let call = token_request(
-            realm,
-            bearer.service.as_deref(),
-            scopes,
-            credential,
-            lasting,
-        );
+        let call = token_request(realm, bearer.service.as_deref(), scopes, credential, lasting);
         // Redirects of token servers are not followed: the credential would go along.
         let answer = transport.send(&call).await?;
         let line = answer.line.clone();
         match read_answer(answer).await? {
             Granted::Token(token) => Ok(token),
-            Granted::Refused(
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST,
-                detail,
-            ) if credential.is_some() => Err(Error::Unauthorized {
-                registry: self.registry.domain.clone(),
-                subject: self.registry.domain.clone(),
-                access: self.access,
-                credential: self.credential_use(),
-                detail,
-            }),
-            Granted::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, detail) => {
+            Granted::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST, detail)
+                if credential.is_some() =>
+            {
                 Err(Error::Unauthorized {
                     registry: self.registry.domain.clone(),
                     subject: self.registry.domain.clone(),
                     access: self.access,
-                    credential: CredentialUse::Anonymous,
+                    credential: self.credential_use(),
                     detail,
                 })
             }
+            Granted::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, detail) => Err(Error::Unauthorized {
+                registry: self.registry.domain.clone(),
+                subject: self.registry.domain.clone(),
+                access: self.access,
+                credential: CredentialUse::Anonymous,
+                detail,
+            }),
             Granted::Refused(status, detail) => Err(Error::Status {
                 request: line,
                 status,

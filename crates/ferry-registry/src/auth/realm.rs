@@ -31,10 +31,7 @@ pub(super) fn checked_realm(
 ) -> Result<Url, Error> {
     let malformed = || Error::Challenge {
         registry: registry.domain.clone(),
-        scheme: format!(
-            "Bearer realm={:?}",
-            realm.chars().take(200).collect::<String>()
-        ),
+        scheme: format!("Bearer realm={:?}", realm.chars().take(200).collect::<String>()),
     };
     let url = Url::parse(realm).map_err(|_| malformed())?;
     let (Some(host), true) = (url.host_str(), matches!(url.scheme(), "http" | "https")) else {
@@ -44,8 +41,7 @@ pub(super) fn checked_realm(
     let own = host_of(host);
     if url.scheme() == "http" {
         let is_plain_both = scheme == Scheme::Http
-            && (own.eq_ignore_ascii_case(registry_host)
-                || policy.of(&authority_of(&url)).allows_http());
+            && (own.eq_ignore_ascii_case(registry_host) || policy.of(&authority_of(&url)).allows_http());
         if !is_plain_both {
             return Err(Error::InsecureRealm {
                 registry: registry.domain.clone(),
@@ -55,9 +51,9 @@ pub(super) fn checked_realm(
     }
     let is_listed = || {
         let authority = authority_of(&url);
-        trusted.iter().any(|listed| {
-            listed.eq_ignore_ascii_case(own) || listed.eq_ignore_ascii_case(&authority)
-        })
+        trusted
+            .iter()
+            .any(|listed| listed.eq_ignore_ascii_case(own) || listed.eq_ignore_ascii_case(&authority))
     };
     if carries == Carries::Nothing || is_of_registry(registry, own) || is_listed() {
         Ok(url)
@@ -110,10 +106,7 @@ fn site(host: &str) -> Option<&str> {
         "pkg.dev",
     ];
     let host = host.strip_suffix('.').unwrap_or(host);
-    if HOSTING
-        .iter()
-        .any(|domain| host.ends_with(&format!(".{domain}")))
-    {
+    if HOSTING.iter().any(|domain| host.ends_with(&format!(".{domain}"))) {
         return Some(host);
     }
     let mut dots = host.rmatch_indices('.').map(|(at, _)| at);
@@ -153,13 +146,7 @@ mod tests {
         use Carries::{Credential, Nothing};
         use Scheme::{Http, Https};
         for (registry, scheme, realm, carries, expected) in [
-            (
-                "docker.io",
-                Https,
-                "https://auth.docker.io/token",
-                Credential,
-                "ok",
-            ),
+            ("docker.io", Https, "https://auth.docker.io/token", Credential, "ok"),
             (
                 "docker.io",
                 Https,
@@ -196,13 +183,7 @@ mod tests {
                 Credential,
                 "untrusted",
             ),
-            (
-                "registry.example.com",
-                Https,
-                "https://evil.test/token",
-                Nothing,
-                "ok",
-            ),
+            ("registry.example.com", Https, "https://evil.test/token", Nothing, "ok"),
             (
                 "registry.example.com",
                 Https,
@@ -210,20 +191,8 @@ mod tests {
                 Credential,
                 "ok",
             ),
-            (
-                "a.co.uk",
-                Https,
-                "https://b.co.uk/token",
-                Credential,
-                "untrusted",
-            ),
-            (
-                "r.a.co.uk",
-                Https,
-                "https://b.a.co.uk/token",
-                Credential,
-                "ok",
-            ),
+            ("a.co.uk", Https, "https://b.co.uk/token", Credential, "untrusted"),
+            ("r.a.co.uk", Https, "https://b.a.co.uk/token", Credential, "ok"),
             (
                 "one.azurecr.io",
                 Https,
@@ -238,20 +207,8 @@ mod tests {
                 Credential,
                 "untrusted",
             ),
-            (
-                "localhost:5000",
-                Http,
-                "http://127.0.0.1:5001/token",
-                Credential,
-                "ok",
-            ),
-            (
-                "localhost:5000",
-                Http,
-                "http://evil.test/token",
-                Credential,
-                "insecure",
-            ),
+            ("localhost:5000", Http, "http://127.0.0.1:5001/token", Credential, "ok"),
+            ("localhost:5000", Http, "http://evil.test/token", Credential, "insecure"),
             (
                 "localhost:5000",
                 Http,
@@ -273,20 +230,8 @@ mod tests {
                 Credential,
                 "ok",
             ),
-            (
-                "evil.test",
-                Https,
-                "https://localhost/token",
-                Credential,
-                "untrusted",
-            ),
-            (
-                "example.com",
-                Https,
-                "ftp://example.com/",
-                Credential,
-                "malformed",
-            ),
+            ("evil.test", Https, "https://localhost/token", Credential, "untrusted"),
+            ("example.com", Https, "ftp://example.com/", Credential, "malformed"),
             ("example.com", Https, "", Credential, "malformed"),
             ("example.com", Https, "/token", Nothing, "malformed"),
         ] {

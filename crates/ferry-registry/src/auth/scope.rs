@@ -32,13 +32,8 @@ impl Scopes {
 
     /// Adds the scopes of a challenge, separated by spaces.
     pub(crate) fn and_challenged(mut self, scope: Option<&str>) -> Self {
-        self.0.extend(
-            scope
-                .unwrap_or_default()
-                .split_whitespace()
-                .take(16)
-                .map(str::to_owned),
-        );
+        self.0
+            .extend(scope.unwrap_or_default().split_whitespace().take(16).map(str::to_owned));
         self
     }
 

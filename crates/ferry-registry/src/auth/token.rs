@@ -166,11 +166,8 @@ pub(super) fn basic_header(credential: &Credential) -> Option<HeaderValue> {
     let Credential::Basic { username, password } = credential else {
         return None;
     };
-    let mut header = HeaderValue::try_from(format!(
-        "Basic {}",
-        BASE64.encode(format!("{username}:{password}"))
-    ))
-    .ok()?;
+    let mut header =
+        HeaderValue::try_from(format!("Basic {}", BASE64.encode(format!("{username}:{password}")))).ok()?;
     header.set_sensitive(true);
     Some(header)
 }
@@ -208,8 +205,8 @@ pub(super) async fn read_answer(answer: Answer) -> Result<Granted, Error> {
         request: line.clone(),
         problem,
     };
-    let parsed: TokenAnswer = serde_json::from_slice(&body)
-        .map_err(|_| malformed("token server's answer is not a token"))?;
+    let parsed: TokenAnswer =
+        serde_json::from_slice(&body).map_err(|_| malformed("token server's answer is not a token"))?;
     let text = [parsed.token, parsed.access_token]
         .into_iter()
         .flatten()
@@ -221,8 +218,7 @@ pub(super) async fn read_answer(answer: Answer) -> Result<Granted, Error> {
         .unwrap_or(MIN_LIFETIME)
         .clamp(MIN_LIFETIME, MAX_LIFETIME);
     Ok(Granted::Token(Token {
-        header: bearer_header(&text)
-            .ok_or_else(|| malformed("token cannot be sent in a header"))?,
+        header: bearer_header(&text).ok_or_else(|| malformed("token cannot be sent in a header"))?,
         expires: Instant::now() + lifetime,
         refresh: parsed.refresh_token.filter(|token| !token.is_empty()),
     }))

@@ -129,11 +129,7 @@ enum Failure {
 }
 
 impl Transfer<'_> {
-    async fn attempt(
-        &mut self,
-        meter: &mut Meter<'_>,
-        sink: &PipeWriter,
-    ) -> Result<Downloaded, Failure> {
+    async fn attempt(&mut self, meter: &mut Meter<'_>, sink: &PipeWriter) -> Result<Downloaded, Failure> {
         let mut answer = self.ask().await.map_err(Failure::Final)?;
         let mut skip = self.bytes_to_skip(&answer).map_err(Failure::Final)?;
         let failed = |answer: &Answer, cause| Error::Transport {
@@ -157,9 +153,7 @@ impl Transfer<'_> {
             piece.advance(usize::try_from(skipped).unwrap_or(piece.len()));
             skip -= skipped;
             if self.received + piece.len() as u64 > self.size {
-                return Err(Failure::Final(
-                    self.size_mismatch(self.received + piece.len() as u64),
-                ));
+                return Err(Failure::Final(self.size_mismatch(self.received + piece.len() as u64)));
             }
             if piece.is_empty() {
                 continue;
@@ -188,9 +182,7 @@ impl Transfer<'_> {
             let answer = self.session.send(&call, Attempts::Several).await?;
             match answer.status {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
-                StatusCode::RANGE_NOT_SATISFIABLE
-                    if self.received > 0 && self.ranges == Ranges::Ask =>
-                {
+                StatusCode::RANGE_NOT_SATISFIABLE if self.received > 0 && self.ranges == Ranges::Ask => {
                     self.ranges = Ranges::Refused;
                 }
                 _ => return Err(self.session.refusal(answer, self.what).await),
@@ -233,10 +225,7 @@ impl Transfer<'_> {
 fn range_start(value: &str) -> Option<u64> {
     let (unit, range) = value.trim().split_once(char::is_whitespace)?;
     let (start, _) = range.trim().split_once('-')?;
-    unit.eq_ignore_ascii_case("bytes")
-        .then_some(start)?
-        .parse()
-        .ok()
+    unit.eq_ignore_ascii_case("bytes").then_some(start)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -47,18 +47,12 @@ pub(super) fn file_body(open: OpenFile, section: Section, sent: Arc<AtomicU64>) 
     .boxed_unsync()
 }
 
-fn read_into(
-    open: &OpenFile,
-    section: Section,
-    sender: &mpsc::Sender<io::Result<Bytes>>,
-) -> io::Result<()> {
+fn read_into(open: &OpenFile, section: Section, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
     let mut file = open()?;
     file.seek(SeekFrom::Start(section.start))?;
     let mut left = section.length;
     while left > 0 {
-        let length = usize::try_from(left)
-            .unwrap_or(PIECE_LEN_BYTES)
-            .min(PIECE_LEN_BYTES);
+        let length = usize::try_from(left).unwrap_or(PIECE_LEN_BYTES).min(PIECE_LEN_BYTES);
         let mut piece = BytesMut::zeroed(length);
         file.read_exact(&mut piece)?;
         left -= length as u64;
@@ -79,10 +73,7 @@ impl Body for FileBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.receiver.poll_recv(cx).map(|received| {
             Some(received?.map(|piece| {
                 self.left = self.left.saturating_sub(piece.len() as u64);

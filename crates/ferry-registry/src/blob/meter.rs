@@ -26,12 +26,7 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn new(
-        progress: &'a dyn Progress,
-        id: Digest,
-        total: u64,
-        direction: Direction,
-    ) -> Self {
+    pub(crate) fn new(progress: &'a dyn Progress, id: Digest, total: u64, direction: Direction) -> Self {
         Self {
             progress,
             id,

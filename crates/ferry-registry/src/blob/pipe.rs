@@ -46,15 +46,9 @@ impl PipeWriter {
     /// Hands `bytes` over; waits while the pipe is full.
     pub(crate) async fn write(&self, bytes: Bytes) -> Result<(), ReaderGone> {
         let cost = cost_of(&bytes, self.budget_bytes);
-        let permits = self
-            .budget
-            .acquire_many(cost)
-            .await
-            .map_err(|_| ReaderGone)?;
+        let permits = self.budget.acquire_many(cost).await.map_err(|_| ReaderGone)?;
         permits.forget();
-        self.sender
-            .send(Piece::Bytes(bytes))
-            .map_err(|_| ReaderGone)
+        self.sender.send(Piece::Bytes(bytes)).map_err(|_| ReaderGone)
     }
 
     /// All bytes were written.
@@ -108,9 +102,7 @@ impl Drop for PipeReader {
 
 /// What a piece takes from the budget: never more than all of it, or it would wait forever.
 fn cost_of(bytes: &Bytes, budget_bytes: u32) -> u32 {
-    u32::try_from(bytes.len())
-        .unwrap_or(u32::MAX)
-        .min(budget_bytes)
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(budget_bytes)
 }
 
 #[cfg(test)]
@@ -130,10 +122,7 @@ mod tests {
             writer.write(Bytes::from(piece)).await.unwrap();
         }
         writer.finish();
-        assert_eq!(
-            reading.await.unwrap().unwrap(),
-            "one a piece beyond the budget end"
-        );
+        assert_eq!(reading.await.unwrap().unwrap(), "one a piece beyond the budget end");
     }
 
     #[tokio::test]

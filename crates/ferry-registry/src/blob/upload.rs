@@ -57,11 +57,7 @@ pub(crate) async fn presence(session: &Session, digest: &Digest) -> Result<Prese
 }
 
 /// Brings a blob that the repository lacks into it.
-pub(crate) async fn upload(
-    session: &Session,
-    blob: &Upload<'_>,
-    meter: &mut Meter<'_>,
-) -> Result<Uploaded, Error> {
+pub(crate) async fn upload(session: &Session, blob: &Upload<'_>, meter: &mut Meter<'_>) -> Result<Uploaded, Error> {
     for source in blob.sources.iter().take(MAX_MOUNT_ATTEMPTS) {
         if mount(session, blob, source).await? == Mount::Done {
             return Ok(Uploaded::Mounted);
@@ -157,9 +153,7 @@ async fn mount(session: &Session, blob: &Upload<'_>, source: &str) -> Result<Mou
         && let Ok(location) = session.location(&answer, &url)
     {
         // The registry has begun an upload instead; it is not needed.
-        let _ = session
-            .send(&Call::new(Method::DELETE, location), Attempts::One)
-            .await;
+        let _ = session.send(&Call::new(Method::DELETE, location), Attempts::One).await;
     }
     Ok(Mount::Refused)
 }
@@ -191,9 +185,7 @@ async fn send_once(
             finish(session, blob, location, Some((open, whole)), meter).await
         }
         Way::Chunks => {
-            let chunk = asked_chunk
-                .unwrap_or(0)
-                .clamp(CHUNK_LEN_BYTES, MAX_CHUNK_LEN_BYTES);
+            let chunk = asked_chunk.unwrap_or(0).clamp(CHUNK_LEN_BYTES, MAX_CHUNK_LEN_BYTES);
             let location = send_chunks(session, blob, open, location, chunk, meter).await?;
             finish(session, blob, location, None, meter).await
         }
@@ -209,8 +201,7 @@ async fn finish(
     meter: &mut Meter<'_>,
 ) -> Result<(), Error> {
     let mut url = location;
-    url.query_pairs_mut()
-        .append_pair("digest", &blob.digest.to_string());
+    url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
     let call = Call::new(Method::PUT, url);
     let answer = match bytes {
         Some((open, section)) => send_section(session, call, open, section, meter).await?,
@@ -242,10 +233,8 @@ async fn send_chunks(
         };
         let last = section.start + section.length - 1;
         let range = HeaderValue::try_from(format!("{start}-{last}"));
-        let call = Call::new(Method::PATCH, location.clone()).header(
-            CONTENT_RANGE,
-            range.unwrap_or(HeaderValue::from_static("0-0")),
-        );
+        let call = Call::new(Method::PATCH, location.clone())
+            .header(CONTENT_RANGE, range.unwrap_or(HeaderValue::from_static("0-0")));
         let answer = send_section(session, call, open, section, meter).await?;
         if !answer.status.is_success() {
             return Err(upload_refusal(session, answer, &blob.what).await);
@@ -268,10 +257,7 @@ async fn send_section(
     let sent = Arc::new(AtomicU64::new(0));
     let (counter, open) = (Arc::clone(&sent), Arc::clone(open));
     let call = call
-        .header(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        )
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
         .payload(Payload::Stream(Arc::new(move || {
             counter.store(0, Ordering::Relaxed);
             file_body(Arc::clone(&open), section, Arc::clone(&counter))

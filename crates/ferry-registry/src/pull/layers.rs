@@ -16,11 +16,7 @@ const PIPE_LEN_BYTES: u32 = 4 << 20;
 
 /// Fetches what the plan names and the store lacks. When one layer fails, the others stop; threads
 /// that still unpack are in `workers`.
-pub(super) async fn fetch_layers(
-    pull: &Pull<'_>,
-    plan: &Plan,
-    workers: &TaskTracker,
-) -> Result<(), Error> {
+pub(super) async fn fetch_layers(pull: &Pull<'_>, plan: &Plan, workers: &TaskTracker) -> Result<(), Error> {
     for layer in &plan.layers {
         pull.progress.layer(&layer.digest, LayerProgress::Waiting);
     }
@@ -36,11 +32,7 @@ pub(super) async fn fetch_layers(
         .await
 }
 
-async fn fetch_layer(
-    pull: &Pull<'_>,
-    layer: &LayerPlan,
-    workers: &TaskTracker,
-) -> Result<(), Error> {
+async fn fetch_layer(pull: &Pull<'_>, layer: &LayerPlan, workers: &TaskTracker) -> Result<(), Error> {
     let has_blob = pull.store.content().has(&layer.digest);
     let is_unpacked = match &layer.use_as {
         UseAs::Layer(diff_id) => pull.store.layers().has(diff_id),
@@ -73,11 +65,9 @@ async fn transfer(
     let (writer, reader) = pipe(PIPE_LEN_BYTES);
     let (store, job) = (pull.store.clone(), layer.clone());
     let worker = workers.spawn_blocking(move || match &job.use_as {
-        UseAs::Layer(diff_id) => {
-            store
-                .layers()
-                .import(reader, &job.descriptor, diff_id, &Limits::default())
-        }
+        UseAs::Layer(diff_id) => store
+            .layers()
+            .import(reader, &job.descriptor, diff_id, &Limits::default()),
         UseAs::Blob => store_blob(&store, &job, reader),
     });
     let downloading = async {
@@ -105,21 +95,15 @@ async fn unpack_stored(
     meter.state(LayerProgress::Extracting);
     let (store, job) = (pull.store.clone(), layer.clone());
     let worker = workers.spawn_blocking(move || match &job.use_as {
-        UseAs::Layer(diff_id) => {
-            store
-                .layers()
-                .import_stored(&job.descriptor, diff_id, &Limits::default())
-        }
+        UseAs::Layer(diff_id) => store
+            .layers()
+            .import_stored(&job.descriptor, diff_id, &Limits::default()),
         UseAs::Blob => Ok(()),
     });
     stored_as(worker.await, what)
 }
 
-fn store_blob(
-    store: &Store,
-    layer: &LayerPlan,
-    mut bytes: PipeReader,
-) -> Result<(), ferry_store::Error> {
+fn store_blob(store: &Store, layer: &LayerPlan, mut bytes: PipeReader) -> Result<(), ferry_store::Error> {
     let mut ingest = store.content().ingest()?;
     io::copy(&mut bytes, &mut ingest).map_err(ferry_store::Error::Input)?;
     ingest.commit(Some((&layer.digest, layer.descriptor.size())))?;
@@ -127,25 +111,18 @@ fn store_blob(
 }
 
 /// The result of a worker as an error that names the layer.
-fn stored_as(
-    stored: Result<Result<(), ferry_store::Error>, tokio::task::JoinError>,
-    what: &str,
-) -> Result<(), Error> {
+fn stored_as(stored: Result<Result<(), ferry_store::Error>, tokio::task::JoinError>, what: &str) -> Result<(), Error> {
     match stored {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(ferry_store::Error::DigestMismatch { expected, actual })) => {
-            Err(Error::DigestMismatch {
-                what: what.to_owned(),
-                expected,
-                actual,
-            })
-        }
+        Ok(Err(ferry_store::Error::DigestMismatch { expected, actual })) => Err(Error::DigestMismatch {
+            what: what.to_owned(),
+            expected,
+            actual,
+        }),
         Ok(Err(source)) => Err(Error::Store {
             what: what.to_owned(),
             source: Box::new(source),
         }),
-        Err(_) => Err(Error::Worker {
-            what: what.to_owned(),
-        }),
+        Err(_) => Err(Error::Worker { what: what.to_owned() }),
     }
 }

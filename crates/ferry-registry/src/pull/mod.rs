@@ -35,14 +35,7 @@ pub(crate) async fn pull(
 ) -> Result<Descriptor, Error> {
     let _lease = store.lease();
     let credential = credentials.for_registry(reference.domain()).await;
-    let session = Session::open(
-        shared,
-        reference.domain(),
-        reference.path(),
-        Access::Pull,
-        credential,
-    )
-    .await?;
+    let session = Session::open(shared, reference.domain(), reference.path(), Access::Pull, credential).await?;
     let pull = Pull {
         session,
         store,
@@ -103,10 +96,7 @@ impl Pull<'_> {
         if MediaKind::of(&media_type) != MediaKind::of(manifest.descriptor.media_type().as_ref()) {
             return Err(Error::Descriptor {
                 what: format!("manifest of {what}"),
-                problem: format!(
-                    "is {}, expected {media_type}",
-                    manifest.descriptor.media_type()
-                ),
+                problem: format!("is {}, expected {media_type}", manifest.descriptor.media_type()),
             });
         }
         Ok(manifest)
@@ -152,8 +142,6 @@ async fn blocking<T: Send + 'static>(
             what: what.to_owned(),
             source: Box::new(source),
         }),
-        Err(_) => Err(Error::Worker {
-            what: what.to_owned(),
-        }),
+        Err(_) => Err(Error::Worker { what: what.to_owned() }),
     }
 }

@@ -62,11 +62,7 @@ enum Role {
 }
 
 /// Reads what `root` names as far as `selection` goes.
-pub(super) async fn plan(
-    pull: &Pull<'_>,
-    root: &Manifest,
-    selection: &Selection,
-) -> Result<Plan, Error> {
+pub(super) async fn plan(pull: &Pull<'_>, root: &Manifest, selection: &Selection) -> Result<Plan, Error> {
     let images = match &root.document {
         Document::Manifest(manifest) => {
             let image = image(pull, root.clone(), manifest, Role::Image).await?;
@@ -112,11 +108,7 @@ fn no_platform(pull: &Pull<'_>, wanted: Vec<Platform>, available: Vec<Platform>)
     }
 }
 
-async fn chosen_image(
-    pull: &Pull<'_>,
-    entry: Entry,
-    selection: &Selection,
-) -> Result<ImagePlan, Error> {
+async fn chosen_image(pull: &Pull<'_>, entry: Entry, selection: &Selection) -> Result<ImagePlan, Error> {
     let manifest = pull.manifest(&entry.descriptor).await?;
     let role = match selection {
         Selection::All => Role::Companion,
@@ -139,37 +131,24 @@ async fn name_platforms(pull: &Pull<'_>, mut entries: Vec<Entry>) -> Result<Vec<
     for entry in unnamed.take(MAX_UNNAMED) {
         let manifest = pull.manifest(&entry.descriptor).await?;
         if let Document::Manifest(parsed) = manifest.document.clone() {
-            entry.platform = image(pull, manifest, &parsed, Role::Companion)
-                .await?
-                .platform;
+            entry.platform = image(pull, manifest, &parsed, Role::Companion).await?.platform;
         }
     }
     Ok(entries)
 }
 
 /// Plans one manifest.
-async fn image(
-    pull: &Pull<'_>,
-    manifest: Manifest,
-    parsed: &ImageManifest,
-    role: Role,
-) -> Result<ImagePlan, Error> {
+async fn image(pull: &Pull<'_>, manifest: Manifest, parsed: &ImageManifest, role: Role) -> Result<ImagePlan, Error> {
     let what = pull.name();
     if parsed.layers().len() > MAX_LAYERS {
         return Err(Error::Descriptor {
             what,
-            problem: format!(
-                "{} layers, more than the limit of {MAX_LAYERS}",
-                parsed.layers().len()
-            ),
+            problem: format!("{} layers, more than the limit of {MAX_LAYERS}", parsed.layers().len()),
         });
     }
     if let Some(kind) = artifact_kind(parsed) {
         return match role {
-            Role::Image => Err(Error::NotAnImage {
-                reference: what,
-                kind,
-            }),
+            Role::Image => Err(Error::NotAnImage { reference: what, kind }),
             Role::Companion => artifact(manifest, parsed, &what),
         };
     }
@@ -182,33 +161,23 @@ async fn image(
     if diff_ids.len() != parsed.layers().len() {
         return Err(Error::Descriptor {
             what: format!("config of {what}"),
-            problem: format!(
-                "{} DiffIDs for {} layers",
-                diff_ids.len(),
-                parsed.layers().len()
-            ),
+            problem: format!("{} DiffIDs for {} layers", diff_ids.len(), parsed.layers().len()),
         });
     }
-    let layers = parsed
-        .layers()
-        .iter()
-        .zip(diff_ids)
-        .map(|(descriptor, diff_id)| {
-            if let Some(MediaKind::ForeignLayer(_)) =
-                MediaKind::of(descriptor.media_type().as_ref())
-            {
-                return Err(Error::ForeignLayer {
-                    reference: what.clone(),
-                    digest: descriptor.digest().to_string(),
-                    media_type: descriptor.media_type().to_string(),
-                });
-            }
-            Ok(LayerPlan {
-                digest: required_digest(descriptor, &what)?,
-                descriptor: descriptor.clone(),
-                use_as: UseAs::Layer(*diff_id),
-            })
-        });
+    let layers = parsed.layers().iter().zip(diff_ids).map(|(descriptor, diff_id)| {
+        if let Some(MediaKind::ForeignLayer(_)) = MediaKind::of(descriptor.media_type().as_ref()) {
+            return Err(Error::ForeignLayer {
+                reference: what.clone(),
+                digest: descriptor.digest().to_string(),
+                media_type: descriptor.media_type().to_string(),
+            });
+        }
+        Ok(LayerPlan {
+            digest: required_digest(descriptor, &what)?,
+            descriptor: descriptor.clone(),
+            use_as: UseAs::Layer(*diff_id),
+        })
+    });
     let layers = layers.collect::<Result<_, _>>()?;
     Ok(ImagePlan {
         manifest,
@@ -222,17 +191,9 @@ async fn image(
 fn artifact_kind(parsed: &ImageManifest) -> Option<String> {
     let config_type = parsed.config().media_type().to_string();
     if MediaKind::of(&config_type) != Some(MediaKind::Config) {
-        return Some(
-            parsed
-                .artifact_type()
-                .as_ref()
-                .map_or(config_type, ToString::to_string),
-        );
+        return Some(parsed.artifact_type().as_ref().map_or(config_type, ToString::to_string));
     }
-    let mut layer_types = parsed
-        .layers()
-        .iter()
-        .map(|layer| layer.media_type().to_string());
+    let mut layer_types = parsed.layers().iter().map(|layer| layer.media_type().to_string());
     layer_types.find(|media_type| {
         !matches!(
             MediaKind::of(media_type),

@@ -31,10 +31,7 @@ pub(super) async fn push_blobs(pushing: &Pushing<'_>, images: &[PushedImage]) ->
     }
     let sources = Sources::default();
     // Collected first: a closure over borrowed items would make the push's future not Send.
-    let jobs: Vec<_> = blobs
-        .iter()
-        .map(|blob| push_blob(pushing, blob, &sources))
-        .collect();
+    let jobs: Vec<_> = blobs.iter().map(|blob| push_blob(pushing, blob, &sources)).collect();
     stream::iter(jobs)
         .buffer_unordered(pushing.session.shared.config.uploads.get())
         .try_collect::<()>()
@@ -95,11 +92,7 @@ impl Sources {
 
 async fn push_blob(pushing: &Pushing<'_>, blob: &Blob, sources: &Sources) -> Result<(), Error> {
     let silent = crate::Silent;
-    let progress = if blob.is_shown {
-        pushing.progress
-    } else {
-        &silent
-    };
+    let progress = if blob.is_shown { pushing.progress } else { &silent };
     let mut meter = Meter::new(progress, blob.digest, blob.size, Direction::Upload);
     if presence(&pushing.session, &blob.digest).await? == Presence::There {
         meter.state(LayerProgress::AlreadyExists);

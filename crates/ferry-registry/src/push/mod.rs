@@ -38,24 +38,14 @@ pub(crate) async fn push(
     let _lease = store.lease();
     let reference = &push.reference;
     let credential = credentials.for_registry(reference.domain()).await;
-    let session = Session::open(
-        shared,
-        reference.domain(),
-        reference.path(),
-        Access::Push,
-        credential,
-    )
-    .await?;
+    let session = Session::open(shared, reference.domain(), reference.path(), Access::Push, credential).await?;
     let pushing = Pushing {
         session,
         store,
         push,
         progress,
     };
-    progress.status(&format!(
-        "The push refers to repository [{}]",
-        reference.name()
-    ));
+    progress.status(&format!("The push refers to repository [{}]", reference.name()));
     let plan = plan(&pushing).await?;
     push_blobs(&pushing, &plan.images).await?;
     // Lowest first: registries refuse a document that names what they lack.
@@ -69,10 +59,7 @@ pub(crate) async fn push(
         .put(name, plan.root.descriptor.clone(), plan.root.bytes.clone())
         .await?;
     let (digest, size) = (plan.root.descriptor.digest(), plan.root.descriptor.size());
-    let tag = reference
-        .tag()
-        .map(|tag| format!("{tag}: "))
-        .unwrap_or_default();
+    let tag = reference.tag().map(|tag| format!("{tag}: ")).unwrap_or_default();
     progress.status(&format!("{tag}digest: {digest} size: {size}"));
     Ok(plan.root.descriptor)
 }
@@ -83,12 +70,7 @@ impl Pushing<'_> {
         self.push.reference.familiar()
     }
 
-    async fn put(
-        &self,
-        name: String,
-        descriptor: Descriptor,
-        bytes: bytes::Bytes,
-    ) -> Result<(), Error> {
+    async fn put(&self, name: String, descriptor: Descriptor, bytes: bytes::Bytes) -> Result<(), Error> {
         manifest::put(&self.session, &name, &descriptor, bytes, &self.name()).await
     }
 

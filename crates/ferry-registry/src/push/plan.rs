@@ -78,11 +78,7 @@ enum Availability {
     Missing,
 }
 
-async fn of_index(
-    pushing: &Pushing<'_>,
-    root: Manifest,
-    index: &ImageIndex,
-) -> Result<Plan, Error> {
+async fn of_index(pushing: &Pushing<'_>, root: Manifest, index: &ImageIndex) -> Result<Plan, Error> {
     let all = entries(index, &pushing.name())?;
     let chosen = pushing
         .push
@@ -108,8 +104,7 @@ async fn of_index(
     // One platform that was asked for by name is pushed as its own manifest, as Docker does.
     let is_single_choice = matches!(&pushing.push.selection, Selection::Platforms(list) if list.len() == 1)
         || matches!(pushing.push.selection, Selection::Best(_));
-    let may_reduce =
-        pushing.push.partial == PartialIndex::Reduce || (is_single_choice && missing.is_empty());
+    let may_reduce = pushing.push.partial == PartialIndex::Reduce || (is_single_choice && missing.is_empty());
     if !may_reduce || kept.iter().all(|entry| !entry.is_image()) {
         let left_out = all
             .iter()
@@ -127,14 +122,9 @@ async fn of_index(
         .filter(|entry| !kept.contains(entry))
         .cloned()
         .collect::<Vec<_>>();
-    let lost: Vec<_> = platforms_of(&lost)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let lost: Vec<_> = platforms_of(&lost).iter().map(ToString::to_string).collect();
     if !lost.is_empty() {
-        pushing
-            .progress
-            .status(&format!("Not pushed: {}", lost.join(", ")));
+        pushing.progress.status(&format!("Not pushed: {}", lost.join(", ")));
     }
     reduced(pushing, index, kept, images)
 }
@@ -157,9 +147,7 @@ fn reduced(
     }
     let is_about_kept = |entry: &Entry| match &entry.statement_about {
         None => true,
-        Some(about) => kept
-            .iter()
-            .any(|kept| kept.descriptor.digest().to_string() == *about),
+        Some(about) => kept.iter().any(|kept| kept.descriptor.digest().to_string() == *about),
     };
     let manifests: Vec<Descriptor> = kept
         .iter()
@@ -195,10 +183,7 @@ async fn available(pushing: &Pushing<'_>, entry: &Entry) -> Result<Availability,
             });
         };
         if has_blobs(pushing, &parsed)? {
-            return Ok(Availability::Here(Box::new(PushedImage {
-                manifest,
-                parsed,
-            })));
+            return Ok(Availability::Here(Box::new(PushedImage { manifest, parsed })));
         }
     }
     match exists(&pushing.session, &digest).await? {
@@ -242,11 +227,7 @@ fn read_blob(pushing: &Pushing<'_>, digest: &Digest, what: &str) -> Result<Vec<u
 /// The platform of a manifest that no index names; `None` when its config says nothing.
 fn config_platform(pushing: &Pushing<'_>, manifest: &ImageManifest) -> Option<Platform> {
     let digest = Digest::try_from(manifest.config().digest()).ok()?;
-    let bytes = pushing
-        .store
-        .content()
-        .read(&digest, MAX_LEN_BYTES as u64)
-        .ok()?;
+    let bytes = pushing.store.content().read(&digest, MAX_LEN_BYTES as u64).ok()?;
     Some(ferry_oci::ImageConfig::parse(&bytes).ok()?.platform())
 }
 

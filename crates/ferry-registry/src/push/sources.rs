@@ -16,9 +16,9 @@ const MAX_IMAGES: usize = 256;
 pub(super) fn mount_sources(store: &Store, target: &Reference) -> HashMap<Digest, Vec<String>> {
     let mut sources: HashMap<Digest, BTreeSet<String>> = HashMap::new();
     let images = store.images().list();
-    let candidates = images.iter().filter(|image| {
-        image.reference.domain() == target.domain() && image.reference.path() != target.path()
-    });
+    let candidates = images
+        .iter()
+        .filter(|image| image.reference.domain() == target.domain() && image.reference.path() != target.path());
     for image in candidates.take(MAX_IMAGES) {
         for blob in blobs_of(store, &image.target) {
             sources

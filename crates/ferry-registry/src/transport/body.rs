@@ -19,9 +19,7 @@ pub(crate) type Outgoing = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A body without bytes.
 pub(super) fn empty() -> Outgoing {
-    http_body_util::Empty::new()
-        .map_err(unreachable_error)
-        .boxed_unsync()
+    http_body_util::Empty::new().map_err(unreachable_error).boxed_unsync()
 }
 
 /// A body that is in memory.
@@ -91,10 +89,7 @@ impl Body for Watched {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Pending => {}

@@ -84,10 +84,7 @@ impl Call {
 /// The URL without query (redirects are often pre-signed), user info and fragment.
 pub(crate) fn without_secrets(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    let port = url
-        .port()
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
@@ -103,11 +100,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(
-        line: RequestLine,
-        response: http::Response<Incoming>,
-        stall: Duration,
-    ) -> Self {
+    pub(super) fn new(line: RequestLine, response: http::Response<Incoming>, stall: Duration) -> Self {
         let (parts, body) = response.into_parts();
         Self {
             line,

@@ -31,11 +31,7 @@ impl Routes {
     pub(crate) fn new(proxies: &Proxies) -> Result<Self, Error> {
         let checked = |setting: &'static str, value: &Option<String>| match value.as_deref() {
             None | Some("") => Ok(String::new()),
-            Some(url)
-                if !url.contains("://")
-                    || url.starts_with("http://")
-                    || url.starts_with("https://") =>
-            {
+            Some(url) if !url.contains("://") || url.starts_with("http://") || url.starts_with("https://") => {
                 Ok(url.to_owned())
             }
             // The URL may hold a password: it is not repeated.
@@ -163,21 +159,13 @@ impl Connection for Route {
 }
 
 impl Read for Route {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl Write for Route {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

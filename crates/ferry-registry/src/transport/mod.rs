@@ -64,11 +64,10 @@ enum TlsKind {
 
 impl Transport {
     pub(crate) fn new(config: Arc<Config>) -> Result<Self, Error> {
-        let user_agent =
-            HeaderValue::from_str(&config.user_agent).map_err(|error| Error::Setting {
-                setting: "user agent",
-                problem: error.to_string(),
-            })?;
+        let user_agent = HeaderValue::from_str(&config.user_agent).map_err(|error| Error::Setting {
+            setting: "user agent",
+            problem: error.to_string(),
+        })?;
         Ok(Self {
             policy: TrustPolicy::new(&config)?,
             routes: Arc::new(Routes::new(&config.proxies)?),
@@ -89,9 +88,7 @@ impl Transport {
         let trust = self.policy.of(&authority_of(&call.url));
         let client = self.client(&trust)?;
         let (body, activity) = watched(call.payload.body());
-        let mut request = http::Request::builder()
-            .method(&call.method)
-            .uri(call.url.as_str());
+        let mut request = http::Request::builder().method(&call.method).uri(call.url.as_str());
         if let Some(headers) = request.headers_mut() {
             headers.extend(call.headers.clone());
             headers.insert(USER_AGENT, self.user_agent.clone());
@@ -103,9 +100,7 @@ impl Transport {
             problem: "URL cannot be requested",
         })?;
         if let Some(authorization) = self.routes.proxy_authorization(request.uri()) {
-            request
-                .headers_mut()
-                .insert(PROXY_AUTHORIZATION, authorization);
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }
         tracing::debug!(request = %line, "sending");
         let timeouts = self.config.timeouts;
@@ -118,10 +113,7 @@ impl Transport {
                 tracing::debug!(request = %line, status = response.status().as_u16(), "answered");
                 Ok(Answer::new(line, response, timeouts.stall))
             }
-            Err(cause) => Err(Error::Transport {
-                request: line,
-                cause,
-            }),
+            Err(cause) => Err(Error::Transport { request: line, cause }),
         }
     }
 
@@ -130,10 +122,7 @@ impl Transport {
             Trust::Verified => TlsKind::Verified,
             Trust::Insecure | Trust::Loopback => TlsKind::Unverified,
             Trust::Folder(folder) => {
-                let changed = folder
-                    .metadata()
-                    .and_then(|metadata| metadata.modified())
-                    .ok();
+                let changed = folder.metadata().and_then(|metadata| metadata.modified()).ok();
                 TlsKind::Folder(folder.clone(), changed)
             }
         };
@@ -151,9 +140,7 @@ impl Transport {
         let tls = match kind {
             TlsKind::Unverified => tls::unverified()?,
             TlsKind::Verified => tls::verified(roots(), None)?,
-            TlsKind::Folder(folder, _) => {
-                tls::verified(roots(), Some(tls::RegistryCertificates::read(folder)?))?
-            }
+            TlsKind::Folder(folder, _) => tls::verified(roots(), Some(tls::RegistryCertificates::read(folder)?))?,
         };
         let proxy_tls = if self.config.proxies.need_tls() {
             tls::verified(roots(), None)?
@@ -216,10 +203,7 @@ impl Service<Uri> for Connector {
 }
 
 /// hyper's error as a cause that a person can act on.
-fn describe(
-    error: &hyper_util::client::legacy::Error,
-    timeouts: &crate::Timeouts,
-) -> TransportError {
+fn describe(error: &hyper_util::client::legacy::Error, timeouts: &crate::Timeouts) -> TransportError {
     let mut words: Vec<String> = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(cause) = next {
@@ -252,14 +236,9 @@ fn describe(
 }
 
 /// What lies within nested `io::Error`s, which hide it from `source()`.
-fn unwrapped<'a>(
-    cause: &'a (dyn std::error::Error + 'static),
-) -> &'a (dyn std::error::Error + 'static) {
+fn unwrapped<'a>(cause: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     let mut cause = cause;
-    while let Some(inner) = cause
-        .downcast_ref::<std::io::Error>()
-        .and_then(|error| error.get_ref())
-    {
+    while let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
         cause = inner;
     }
     cause

@@ -51,10 +51,7 @@ impl Service<Name> for Names {
                 }
             };
             // The connector fills in the port.
-            let sockets: Vec<_> = addresses
-                .into_iter()
-                .map(|ip| SocketAddr::new(ip, 0))
-                .collect();
+            let sockets: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(sockets.into_iter())
         })
     }

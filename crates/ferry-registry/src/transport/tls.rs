@@ -26,9 +26,7 @@ pub(crate) fn certificate_folder(dirs: &[PathBuf], host: &str) -> Option<PathBuf
     if host.contains('/') || host.starts_with('.') {
         return None;
     }
-    dirs.iter()
-        .map(|dir| dir.join(host))
-        .find(|folder| folder.is_dir())
+    dirs.iter().map(|dir| dir.join(host)).find(|folder| folder.is_dir())
 }
 
 impl RegistryCertificates {
@@ -123,10 +121,7 @@ pub(crate) fn host_authorities() -> RootCertStore {
 }
 
 /// TLS that verifies the server: against `roots` and what `registry` adds.
-pub(crate) fn verified(
-    roots: &RootCertStore,
-    registry: Option<RegistryCertificates>,
-) -> Result<ClientConfig, Error> {
+pub(crate) fn verified(roots: &RootCertStore, registry: Option<RegistryCertificates>) -> Result<ClientConfig, Error> {
     let mut roots = roots.clone();
     let mut client = None;
     let mut folder = PathBuf::new();
@@ -141,14 +136,12 @@ pub(crate) fn verified(
     let builder = builder()?.with_root_certificates(roots);
     match client {
         None => Ok(builder.with_no_client_auth()),
-        Some((chain, key)) => {
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| Error::Certificates {
-                    path: folder,
-                    problem: error.to_string(),
-                })
-        }
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| Error::Certificates {
+                path: folder,
+                problem: error.to_string(),
+            }),
     }
 }
 

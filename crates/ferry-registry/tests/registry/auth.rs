@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ferry_registry::{
-    Anonymous, Class, Client, Credential, CredentialUse, Credentials, Error, ForOneRegistry,
-    Selection, Silent,
+    Anonymous, Class, Client, Credential, CredentialUse, Credentials, Error, ForOneRegistry, Selection, Silent,
 };
 
 use crate::fake_registry::{Asked, Counter, Fake, Reply, serve};
@@ -55,7 +54,10 @@ async fn token_server() -> Fake {
                 let body = String::from_utf8_lossy(&asked.body);
                 let is_known = body.contains("grant_type=refresh_token&refresh_token=refresh-alice&");
                 if !is_known {
-                    return Reply::json(400, r#"{"error":"invalid_grant","error_description":"unknown refresh token"}"#);
+                    return Reply::json(
+                        400,
+                        r#"{"error":"invalid_grant","error_description":"unknown refresh token"}"#,
+                    );
                 }
                 "alice"
             }
@@ -63,9 +65,15 @@ async fn token_server() -> Fake {
             Some(header) if header == basic("alice", PASSWORD) => "alice",
             Some(_) => return Reply::json(401, r#"{"details":"incorrect username or password"}"#),
         };
-        let refresh =
-            if asked.query.contains("offline_token=true") { r#","refresh_token":"refresh-alice""# } else { "" };
-        Reply::json(200, &format!(r#"{{"token":"token-of-{user}","access_token":"token-of-{user}","expires_in":300{refresh}}}"#))
+        let refresh = if asked.query.contains("offline_token=true") {
+            r#","refresh_token":"refresh-alice""#
+        } else {
+            ""
+        };
+        Reply::json(
+            200,
+            &format!(r#"{{"token":"token-of-{user}","access_token":"token-of-{user}","expires_in":300{refresh}}}"#),
+        )
     })
     .await
 }
@@ -78,9 +86,8 @@ async fn bearer_registry(realm: String, user: &'static str) -> Fake {
         if asked.header("authorization") == Some(&format!("Bearer token-of-{user}")) {
             return obedient(asked);
         }
-        let challenge = format!(
-            r#"Bearer realm="{realm}",service="registry.test",scope="repository:library/app:pull""#
-        );
+        let challenge =
+            format!(r#"Bearer realm="{realm}",service="registry.test",scope="repository:library/app:pull""#);
         Reply::json(
             401,
             r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#,
@@ -108,12 +115,11 @@ async fn a_token_is_fetched_once_and_used_again() {
     ] {
         assert!(asked[0].query.contains(part), "{}", asked[0].query);
     }
-    assert!(fake.log().iter().all(|asked| {
-        !asked
-            .header("authorization")
-            .unwrap_or_default()
-            .starts_with("Basic")
-    }));
+    assert!(
+        fake.log()
+            .iter()
+            .all(|asked| { !asked.header("authorization").unwrap_or_default().starts_with("Basic") })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,10 +141,7 @@ async fn two_users_of_one_client_do_not_share_tokens() {
     );
     assert_eq!(error.class(), Class::Unauthorized);
     assert!(
-        error
-            .hint()
-            .unwrap()
-            .contains(&format!("ferry login {}", fake.address)),
+        error.hint().unwrap().contains(&format!("ferry login {}", fake.address)),
         "{error}"
     );
 }
@@ -170,10 +173,7 @@ async fn a_wrong_password_is_named_and_not_shown() {
         shown.contains("incorrect username or password") && !shown.contains("guess-me-not"),
         "{shown}"
     );
-    assert!(
-        !shown.contains(&BASE64.encode("alice:guess-me-not")),
-        "{shown}"
-    );
+    assert!(!shown.contains(&BASE64.encode("alice:guess-me-not")), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,10 +217,7 @@ async fn a_token_that_is_revoked_midway_is_replaced() {
     let tokens = Fake::start(move |_| {
         Reply::json(
             200,
-            &format!(
-                r#"{{"token":"token-{}","expires_in":3600}}"#,
-                count.next("token")
-            ),
+            &format!(r#"{{"token":"token-{}","expires_in":3600}}"#, count.next("token")),
         )
     })
     .await;
@@ -272,21 +269,16 @@ async fn redirects_never_see_a_credential() {
     let target = elsewhere.url("");
     let fake = Fake::start(move |asked| match asked.header("authorization") {
         None => Reply::new(401).header("www-authenticate", "Basic realm=\"x\""),
-        Some(_) if asked.is_blob_get() => Reply::new(307).header(
-            "location",
-            format!("{target}{}?signature=very-secret", asked.path),
-        ),
+        Some(_) if asked.is_blob_get() => {
+            Reply::new(307).header("location", format!("{target}{}?signature=very-secret", asked.path))
+        }
         Some(_) => obedient(asked),
     })
     .await;
     pull(&client(), &fake, &as_alice(&fake)).await.unwrap();
     let asked = elsewhere.log();
     assert_eq!(asked.len(), 5);
-    assert!(
-        asked
-            .iter()
-            .all(|asked| asked.header("authorization").is_none())
-    );
+    assert!(asked.iter().all(|asked| asked.header("authorization").is_none()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,8 +286,7 @@ async fn a_redirect_host_that_asks_for_credentials_gets_none() {
     let image = TwoPlatforms::new(Format::Oci);
     let obedient = serve(&image.content, &image.index);
     let elsewhere = Fake::start(|_| {
-        Reply::json(401, r#"{"errors":[{"message":"who are you"}]}"#)
-            .header("www-authenticate", "Basic realm=\"x\"")
+        Reply::json(401, r#"{"errors":[{"message":"who are you"}]}"#).header("www-authenticate", "Basic realm=\"x\"")
     })
     .await;
     let target = elsewhere.url("/x?signature=very-secret");
@@ -306,18 +297,12 @@ async fn a_redirect_host_that_asks_for_credentials_gets_none() {
     })
     .await;
     let error = pull(&client(), &fake, &as_alice(&fake)).await.unwrap_err();
-    assert!(
-        error.to_string().contains("401 Unauthorized: who are you"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("401 Unauthorized: who are you"), "{error}");
     assert!(
         error.to_string().contains(&elsewhere.address.to_string()),
         "names the host: {error}"
     );
-    assert!(
-        !format!("{error}{error:?}").contains("very-secret"),
-        "{error:?}"
-    );
+    assert!(!format!("{error}{error:?}").contains("very-secret"), "{error:?}");
     assert!(
         elsewhere
             .log()
@@ -347,9 +332,7 @@ async fn realms_elsewhere_get_nothing() {
         let fake = bearer_registry(realm.to_owned(), "alice").await;
         let error = pull(&client(), &fake, &as_alice(&fake)).await.unwrap_err();
         let found = match &error {
-            Error::UntrustedRealm { realm_host, .. } if realm_host == "tokens.evil.test" => {
-                "untrusted"
-            }
+            Error::UntrustedRealm { realm_host, .. } if realm_host == "tokens.evil.test" => "untrusted",
             Error::InsecureRealm { .. } => "insecure",
             Error::Challenge { .. } => "malformed",
             _ => "other",
@@ -365,33 +348,21 @@ async fn unknown_schemes_and_missing_rights_are_named() {
         _ => Reply::new(401).header("www-authenticate", "Negotiate"),
     })
     .await;
-    let error = pull(&client(), &negotiate, &as_alice(&negotiate))
-        .await
-        .unwrap_err();
+    let error = pull(&client(), &negotiate, &as_alice(&negotiate)).await.unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("unsupported authentication \"Negotiate\""),
+        error.to_string().contains("unsupported authentication \"Negotiate\""),
         "{error}"
     );
     let forbidden = Fake::start(|asked| match asked.path.as_str() {
         "/v2/" => Reply::new(200),
-        _ => Reply::json(
-            403,
-            r#"{"errors":[{"code":"DENIED","message":"not for you"}]}"#,
-        ),
+        _ => Reply::json(403, r#"{"errors":[{"code":"DENIED","message":"not for you"}]}"#),
     })
     .await;
-    let error = pull(&client(), &forbidden, &as_alice(&forbidden))
-        .await
-        .unwrap_err();
+    let error = pull(&client(), &forbidden, &as_alice(&forbidden)).await.unwrap_err();
     assert_eq!(error.class(), Class::Forbidden);
     assert_eq!(
         error.to_string(),
-        format!(
-            "pull access to {}/library/app denied: not for you",
-            forbidden.address
-        )
+        format!("pull access to {}/library/app denied: not for you", forbidden.address)
     );
 }
 
@@ -491,12 +462,7 @@ async fn proxies_carry_plain_requests_and_their_own_password() {
         error.to_string().contains("cannot connect") && !error.to_string().contains("proxy-pass"),
         "{error}"
     );
-    assert!(
-        proxy
-            .log()
-            .iter()
-            .any(|asked| asked.method == http::Method::CONNECT)
-    );
+    assert!(proxy.log().iter().any(|asked| asked.method == http::Method::CONNECT));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -505,10 +471,7 @@ async fn answers_of_token_servers_are_bounded_and_read_with_care() {
     for (answer, expected) in [
         (large, "is larger than the limit of 1048576 bytes"),
         ("{}".to_owned(), "answer has no token"),
-        (
-            r#"{"token":"two\nlines"}"#.to_owned(),
-            "cannot be sent in a header",
-        ),
+        (r#"{"token":"two\nlines"}"#.to_owned(), "cannot be sent in a header"),
         ("<html>".to_owned(), "answer is not a token"),
     ] {
         let tokens = Fake::start(move |_| Reply::json(200, &answer)).await;

@@ -40,11 +40,7 @@ impl DebianRegistry {
         }
         let dir = tempfile::tempdir().unwrap();
         // The port is free now; the registry takes it at once.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = dir.path().join("config.yml");
         std::fs::write(&config, configuration(dir.path(), port, options)).unwrap();
         let child = Command::new("docker-registry")
@@ -56,11 +52,7 @@ impl DebianRegistry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let registry = Self {
-            child,
-            port,
-            _dir: dir,
-        };
+        let registry = Self { child, port, _dir: dir };
         let deadline = Instant::now() + Duration::from_secs(20);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "docker-registry does not listen");
@@ -96,10 +88,7 @@ fn configuration(dir: &Path, port: u16, options: &Options) -> String {
     if let Some(line) = options.htpasswd {
         let path = dir.join("htpasswd");
         std::fs::write(&path, format!("{line}\n")).unwrap();
-        text += &format!(
-            "auth:\n  htpasswd:\n    realm: test\n    path: {}\n",
-            path.display()
-        );
+        text += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path.display());
     }
     text
 }

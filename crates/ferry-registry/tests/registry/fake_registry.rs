@@ -96,11 +96,7 @@ impl Reply {
         self = self.header("content-length", whole.len().to_string());
         // The pause lets the bytes out before the connection breaks.
         let pause = Piece::Pause(Duration::from_millis(50));
-        self.pieces = vec![
-            Piece::Bytes(whole.slice(..length.min(whole.len()))),
-            pause,
-            end,
-        ];
+        self.pieces = vec![Piece::Bytes(whole.slice(..length.min(whole.len()))), pause, end];
         self
     }
 
@@ -137,10 +133,7 @@ impl Fake {
     }
 
     /// Serves `handler` to all who connect to `listener`.
-    pub(crate) fn start_on(
-        listener: TcpListener,
-        handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn start_on(listener: TcpListener, handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let handler: Arc<Handler> = Arc::new(handler);
@@ -173,10 +166,7 @@ impl Fake {
     /// All requests so far, without the first look at the entry point.
     pub(crate) fn log(&self) -> Vec<Asked> {
         let log = self.log.lock().unwrap();
-        log.iter()
-            .filter(|asked| asked.path != "/v2/")
-            .cloned()
-            .collect()
+        log.iter().filter(|asked| asked.path != "/v2/").cloned().collect()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -191,11 +181,7 @@ fn answer(
 ) -> Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>> {
     Box::pin(async move {
         let (parts, body) = request.into_parts();
-        let body = body
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let asked = Asked {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -206,18 +192,12 @@ fn answer(
         log.lock().unwrap().push(asked.clone());
         let reply = handler(&asked);
         tokio::time::sleep(reply.delay).await;
-        let mut response =
-            http::Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
+        let mut response = http::Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
         for (name, value) in &reply.headers {
             response = response.header(*name, value);
         }
         let is_head = asked.method == Method::HEAD;
-        if is_head
-            && !reply
-                .headers
-                .iter()
-                .any(|(name, _)| *name == "content-length")
-        {
+        if is_head && !reply.headers.iter().any(|(name, _)| *name == "content-length") {
             response = response.header("content-length", reply.whole().len());
         }
         let pieces = if is_head { Vec::new() } else { reply.pieces };
@@ -242,10 +222,7 @@ fn answer(
 }
 
 /// An obedient registry over fixed content; the tag `latest` of every repository is `root`.
-pub(crate) fn serve(
-    content: &Content,
-    root: &Descriptor,
-) -> impl Fn(&Asked) -> Reply + Send + Sync + use<> {
+pub(crate) fn serve(content: &Content, root: &Descriptor) -> impl Fn(&Asked) -> Reply + Send + Sync + use<> {
     let content = content.clone();
     let root = digest_of(root);
     move |asked| {
@@ -279,23 +256,16 @@ pub(crate) fn serve(
             .and_then(|digest| content.blobs.get(&digest));
         match blob {
             Some(bytes) => ranged(asked, bytes),
-            None => Reply::json(
-                404,
-                r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#,
-            ),
+            None => Reply::json(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#),
         }
     }
 }
 
 /// A blob, or the part of it that was asked for.
 pub(crate) fn ranged(asked: &Asked, bytes: &[u8]) -> Reply {
-    let start = asked.header("range").and_then(|range| {
-        range
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse()
-            .ok()
-    });
+    let start = asked
+        .header("range")
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     match start {
         Some(start) if start < bytes.len() => Reply::new(206)
             .header(

@@ -20,19 +20,12 @@ fn large() -> Large {
     let layer = Layer::incompressible("data", 600_000);
     let mut content = Content::default();
     let root = content.add_image(Format::Oci, "amd64", std::slice::from_ref(&layer));
-    Large {
-        content,
-        layer,
-        root,
-    }
+    Large { content, layer, root }
 }
 
 impl Large {
     /// A registry whose answers for the layer go through `spoil`, which also gets their count.
-    async fn spoiled(
-        &self,
-        spoil: impl Fn(&Asked, Reply, usize) -> Reply + Send + Sync + 'static,
-    ) -> Fake {
+    async fn spoiled(&self, spoil: impl Fn(&Asked, Reply, usize) -> Reply + Send + Sync + 'static) -> Fake {
         let obedient = serve(&self.content, &self.root);
         let (counter, layer) = (Counter::default(), self.layer.digest.to_string());
         Fake::start(move |asked| {
@@ -53,30 +46,15 @@ impl Large {
         let asked = asked
             .iter()
             .filter(|asked| asked.is_blob_get() && asked.path.ends_with(&layer));
-        asked
-            .map(|asked| asked.header("range").map(str::to_owned))
-            .collect()
+        asked.map(|asked| asked.header("range").map(str::to_owned)).collect()
     }
 }
 
-async fn pull(
-    fake: &Fake,
-) -> (
-    Result<(), Error>,
-    Recorder,
-    ferry_store::Store,
-    tempfile::TempDir,
-) {
+async fn pull(fake: &Fake) -> (Result<(), Error>, Recorder, ferry_store::Store, tempfile::TempDir) {
     let (store, dir) = store();
     let recorder = Recorder::default();
     let pulled = client()
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &recorder,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &recorder)
         .await;
     (pulled.map(|_| ()), recorder, store, dir)
 }
@@ -97,11 +75,7 @@ async fn a_broken_download_goes_on_where_it_ended() {
         assert!(store.layers().has(&image.layer.diff_id));
         assert!(recorder.has_seen(&image.layer.digest, LayerProgress::Retrying));
         let ranges = image.ranges(&fake);
-        let expected = [
-            None,
-            Some("bytes=300000-".to_owned()),
-            Some("bytes=500000-".to_owned()),
-        ];
+        let expected = [None, Some("bytes=300000-".to_owned()), Some("bytes=500000-".to_owned())];
         assert_eq!(ranges, expected);
     }
 }
@@ -113,20 +87,15 @@ async fn a_registry_that_ignores_or_refuses_ranges_starts_again() {
     for refusal in [200, 416] {
         let whole = whole.clone();
         let fake = image
-            .spoiled(
-                move |asked, reply, count| match (count, asked.header("range")) {
-                    (0, _) => reply.cut(300_000, Piece::Abort),
-                    (_, Some(_)) if refusal == 416 => Reply::new(416),
-                    _ => Reply::new(200).body(whole.clone()),
-                },
-            )
+            .spoiled(move |asked, reply, count| match (count, asked.header("range")) {
+                (0, _) => reply.cut(300_000, Piece::Abort),
+                (_, Some(_)) if refusal == 416 => Reply::new(416),
+                _ => Reply::new(200).body(whole.clone()),
+            })
             .await;
         let (pulled, _, store, _dir) = pull(&fake).await;
         pulled.unwrap();
-        assert!(
-            store.layers().has(&image.layer.diff_id),
-            "skipped what had come before"
-        );
+        assert!(store.layers().has(&image.layer.diff_id), "skipped what had come before");
     }
 }
 
@@ -181,12 +150,7 @@ async fn endless_trouble_ends_with_its_cause_and_nothing_left() {
     type Spoil = fn(&Asked, Reply, usize) -> Reply;
     let cases: [(Spoil, &str, Class); 7] = [
         (
-            |_, _, _| {
-                Reply::json(
-                    503,
-                    r#"{"errors":[{"code":"UNAVAILABLE","message":"full"}]}"#,
-                )
-            },
+            |_, _, _| Reply::json(503, r#"{"errors":[{"code":"UNAVAILABLE","message":"full"}]}"#),
             "503 Service Unavailable: full",
             Class::Unavailable,
         ),
@@ -248,10 +212,7 @@ async fn more_bytes_than_promised_are_not_read() {
         })
         .await;
     let (pulled, _, store, _dir) = pull(&fake).await;
-    assert!(
-        matches!(pulled, Err(Error::SizeMismatch { .. })),
-        "{pulled:?}"
-    );
+    assert!(matches!(pulled, Err(Error::SizeMismatch { .. })), "{pulled:?}");
     assert!(contents(&store).is_empty());
 }
 
@@ -280,9 +241,7 @@ async fn documents_are_checked_and_bounded() {
         ),
         (
             "unsupported media type",
-            Reply::new(200)
-                .header("content-type", "text/html")
-                .body("{}"),
+            Reply::new(200).header("content-type", "text/html").body("{}"),
         ),
         ("answered 418", Reply::new(418).body("short and stout")),
     ];
@@ -316,15 +275,11 @@ async fn a_pinned_digest_is_checked_against_the_bytes() {
             asked.path.replace_range(at.., "/manifests/latest");
         }
         let mut reply = obedient(&asked);
-        reply
-            .headers
-            .retain(|(name, _)| *name != "docker-content-digest");
+        reply.headers.retain(|(name, _)| *name != "docker-content-digest");
         reply
     })
     .await;
-    let pinned = fake
-        .reference("app")
-        .with_digest(Digest::of(b"something else"));
+    let pinned = fake.reference("app").with_digest(Digest::of(b"something else"));
     let (store, _dir) = store();
     let error = client()
         .pull(&store, &pinned, &Selection::All, &Anonymous, &Silent)
@@ -362,11 +317,7 @@ async fn a_pull_that_is_dropped_stops_and_leaves_nothing() {
     }
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while !contents(&store).is_empty() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{:?}",
-            contents(&store)
-        );
+        assert!(std::time::Instant::now() < deadline, "{:?}", contents(&store));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -408,19 +359,10 @@ async fn a_registry_that_never_answers_is_given_up() {
     let (store, _dir) = store();
     let client = Client::new(config).unwrap();
     let pulled = client
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &Silent)
         .await;
     let error = pulled.unwrap_err();
-    assert!(
-        error.to_string().contains("no answer after 100ms"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no answer after 100ms"), "{error}");
     assert_eq!(image.ranges(&fake).len(), 4, "as often as allowed");
     assert!(contents(&store).is_empty());
 }
@@ -436,13 +378,7 @@ async fn plain_http_is_not_spoken_where_tls_is_expected() {
     let (store, _dir) = store();
     let client = Client::new(config).unwrap();
     let pulled = client
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &Silent)
         .await;
     let error = pulled.unwrap_err();
     assert!(error.to_string().contains("does not speak TLS"), "{error}");

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use ferry_oci::media_type::{
-    DOCKER_CONFIG, DOCKER_INDEX, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX,
-    OCI_LAYER_GZIP, OCI_MANIFEST,
+    DOCKER_CONFIG, DOCKER_INDEX, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP,
+    OCI_MANIFEST,
 };
 use ferry_oci::{Descriptor, DiffId, Digest};
 use ferry_store::{Limits, Store};
@@ -71,12 +71,7 @@ impl Layer {
 
 impl Content {
     /// Adds an image and returns the descriptor of its manifest.
-    pub(crate) fn add_image(
-        &mut self,
-        format: Format,
-        architecture: &str,
-        layers: &[Layer],
-    ) -> Descriptor {
+    pub(crate) fn add_image(&mut self, format: Format, architecture: &str, layers: &[Layer]) -> Descriptor {
         let (config_type, layer_type, manifest_type) = match format {
             Format::Oci => (OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST),
             Format::Docker => (DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST),
@@ -96,14 +91,8 @@ impl Content {
                 describe(layer_type, &layer.digest, layer.bytes.len(), "")
             })
             .collect();
-        let config_text = describe(
-            config_type,
-            &Digest::of(config.as_bytes()),
-            config.len(),
-            "",
-        );
-        self.blobs
-            .insert(Digest::of(config.as_bytes()), config.into_bytes());
+        let config_text = describe(config_type, &Digest::of(config.as_bytes()), config.len(), "");
+        self.blobs.insert(Digest::of(config.as_bytes()), config.into_bytes());
         let manifest = format!(
             r#"{{"schemaVersion":2,"mediaType":"{manifest_type}","config":{config_text},"layers":[{}]}}"#,
             layer_texts.join(",")
@@ -112,28 +101,14 @@ impl Content {
     }
 
     /// Adds an index over images of these architectures. Its spacing shows whether bytes were kept.
-    pub(crate) fn add_index(
-        &mut self,
-        format: Format,
-        images: &[(&str, &Descriptor)],
-    ) -> Descriptor {
-        let index_type = if format == Format::Oci {
-            OCI_INDEX
-        } else {
-            DOCKER_INDEX
-        };
+    pub(crate) fn add_index(&mut self, format: Format, images: &[(&str, &Descriptor)]) -> Descriptor {
+        let index_type = if format == Format::Oci { OCI_INDEX } else { DOCKER_INDEX };
         let entries: Vec<_> = images
             .iter()
             .map(|(architecture, image)| {
-                let platform =
-                    format!(r#","platform":{{"architecture":"{architecture}","os":"linux"}}"#);
+                let platform = format!(r#","platform":{{"architecture":"{architecture}","os":"linux"}}"#);
                 let digest: Digest = image.digest().try_into().unwrap();
-                describe(
-                    image.media_type().as_ref(),
-                    &digest,
-                    image.size() as usize,
-                    &platform,
-                )
+                describe(image.media_type().as_ref(), &digest, image.size() as usize, &platform)
             })
             .collect();
         let index = format!(
@@ -146,27 +121,17 @@ impl Content {
     pub(crate) fn add_manifest(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
         let digest = Digest::of(&bytes);
         let descriptor = Descriptor::new(media_type.into(), bytes.len() as u64, digest);
-        self.manifests
-            .insert(digest, (media_type.to_owned(), bytes));
+        self.manifests.insert(digest, (media_type.to_owned(), bytes));
         descriptor
     }
 
     /// Puts everything into a store, as a pull or build would have.
     pub(crate) fn store_in(&self, store: &Store, layers: &[Layer]) {
         for layer in layers {
-            let descriptor = Descriptor::new(
-                OCI_LAYER_GZIP.into(),
-                layer.bytes.len() as u64,
-                layer.digest,
-            );
+            let descriptor = Descriptor::new(OCI_LAYER_GZIP.into(), layer.bytes.len() as u64, layer.digest);
             store
                 .layers()
-                .import(
-                    &layer.bytes[..],
-                    &descriptor,
-                    &layer.diff_id,
-                    &Limits::default(),
-                )
+                .import(&layer.bytes[..], &descriptor, &layer.diff_id, &Limits::default())
                 .unwrap();
         }
         let documents = self.manifests.values().map(|(_, bytes)| bytes);
@@ -212,11 +177,7 @@ impl TwoPlatforms {
     }
 
     pub(crate) fn layers(&self) -> [Layer; 3] {
-        [
-            self.shared.clone(),
-            self.amd64_layer.clone(),
-            self.arm64_layer.clone(),
-        ]
+        [self.shared.clone(), self.amd64_layer.clone(), self.arm64_layer.clone()]
     }
 }
 

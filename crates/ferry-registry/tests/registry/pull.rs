@@ -21,10 +21,7 @@ fn has_layer(store: &Store, layer: &Layer) -> bool {
 }
 
 fn read(store: &Store, descriptor: &Descriptor) -> Vec<u8> {
-    store
-        .content()
-        .read(&digest_of(descriptor), 4 << 20)
-        .unwrap()
+    store.content().read(&digest_of(descriptor), 4 << 20).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,10 +49,7 @@ async fn an_index_is_stored_whole_with_one_platform() {
         assert!(!store.content().has(&digest_of(&image.amd64)));
         let found = store.image(&target, &platform("linux/arm64")).unwrap();
         assert_eq!(found.layers.len(), 2);
-        assert_eq!(
-            recorder.last(&image.shared.digest),
-            Some(LayerProgress::Complete)
-        );
+        assert_eq!(recorder.last(&image.shared.digest), Some(LayerProgress::Complete));
         assert_eq!(recorder.lines.lock().unwrap()[0], "Pulling from some/app");
     }
 }
@@ -74,11 +68,7 @@ async fn all_platforms_share_their_layers() {
     for layer in image.layers() {
         assert!(has_layer(&store, &layer));
     }
-    let gets = fake
-        .log()
-        .iter()
-        .filter(|asked| asked.is_blob_get())
-        .count();
+    let gets = fake.log().iter().filter(|asked| asked.is_blob_get()).count();
     assert_eq!(gets, 5, "three layers and two configs, each once");
 
     let recorder = Recorder::default();
@@ -86,17 +76,10 @@ async fn all_platforms_share_their_layers() {
         .pull(&store, &reference, &Selection::All, &Anonymous, &recorder)
         .await
         .unwrap();
-    assert_eq!(
-        recorder.last(&image.shared.digest),
-        Some(LayerProgress::AlreadyExists)
-    );
+    assert_eq!(recorder.last(&image.shared.digest), Some(LayerProgress::AlreadyExists));
     let lines = fake.lines();
     assert_eq!(
-        lines.len()
-            - lines
-                .iter()
-                .rposition(|line| line.contains("/blobs/"))
-                .unwrap(),
+        lines.len() - lines.iter().rposition(|line| line.contains("/blobs/")).unwrap(),
         2,
         "HEAD only: {lines:?}"
     );
@@ -152,22 +135,12 @@ async fn references_by_digest_need_no_tag_and_resolve_without_content() {
     let fake = Fake::start(serve(&image.content, &image.index)).await;
     let client = client();
     let by_tag = fake.reference("app");
-    assert_eq!(
-        client.resolve(&by_tag, &Anonymous).await.unwrap(),
-        image.index
-    );
+    assert_eq!(client.resolve(&by_tag, &Anonymous).await.unwrap(), image.index);
     assert_eq!(fake.lines(), ["HEAD /v2/app/manifests/latest"]);
-    let by_digest =
-        Reference::parse(&format!("{}@{}", by_tag.name(), image.amd64.digest())).unwrap();
+    let by_digest = Reference::parse(&format!("{}@{}", by_tag.name(), image.amd64.digest())).unwrap();
     let (store, _dir) = store();
     client
-        .pull(
-            &store,
-            &by_digest,
-            &only("linux/amd64"),
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &by_digest, &only("linux/amd64"), &Anonymous, &Silent)
         .await
         .unwrap();
     assert!(has_layer(&store, &image.amd64_layer));
@@ -191,13 +164,7 @@ async fn a_blob_left_by_an_earlier_attempt_is_unpacked_without_a_download() {
     let (store, _dir) = store();
     store.content().write(&image.shared.bytes).unwrap();
     client()
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &Silent)
         .await
         .unwrap();
     assert!(has_layer(&store, &image.shared));
@@ -238,10 +205,7 @@ async fn what_is_no_image_is_refused_by_name() {
     for (media_type, text, expected) in [
         (
             oci,
-            manifest_of(
-                "application/vnd.cncf.helm.config.v1+json",
-                "application/x-chart",
-            ),
+            manifest_of("application/vnd.cncf.helm.config.v1+json", "application/x-chart"),
             "is not a container image but an artifact of type application/vnd.cncf.helm.config.v1+json",
         ),
         (
@@ -296,13 +260,7 @@ async fn foreign_layers_are_refused_and_their_host_is_never_asked() {
     let fake = Fake::start(serve(&content, &root)).await;
     let (store, _dir) = store();
     let error = client()
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &Silent)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::ForeignLayer { .. }), "{error}");
@@ -317,7 +275,8 @@ fn attested() -> (Content, Descriptor, Layer, Layer) {
     let image = content.add_image(Format::Oci, "amd64", std::slice::from_ref(&layer));
     let unnamed = content.add_image(Format::Oci, "arm64", std::slice::from_ref(&hidden));
     let statement = br#"{"_type":"https://in-toto.io/Statement/v0.1"}"#.to_vec();
-    let config = br#"{"architecture":"unknown","os":"unknown","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
+    let config =
+        br#"{"architecture":"unknown","os":"unknown","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
     let describe = |media_type: &str, bytes: &[u8], more: &str| {
         format!(
             r#"{{"mediaType":"{media_type}","digest":"{}","size":{}{more}}}"#,
@@ -372,13 +331,7 @@ async fn attestations_come_with_all_and_stay_away_from_one_platform() {
     let is_whole = |store: &Store| content.blobs.keys().all(|blob| store.content().has(blob));
     assert!(!is_whole(&store));
     client()
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &Silent)
         .await
         .unwrap();
     assert!(is_whole(&store));
@@ -412,13 +365,7 @@ async fn registries_on_ipv6_loopback_are_reached() {
     let fake = Fake::start_on(listener, serve(&image.content, &image.index));
     let (store, _dir) = store();
     client()
-        .pull(
-            &store,
-            &fake.reference("app"),
-            &Selection::All,
-            &Anonymous,
-            &Silent,
-        )
+        .pull(&store, &fake.reference("app"), &Selection::All, &Anonymous, &Silent)
         .await
         .unwrap();
     assert!(has_layer(&store, &image.shared));

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use ferry_oci::{Digest, Reference};
 use ferry_registry::{
-    Anonymous, Class, Credential, Error, ForOneRegistry, LayerProgress, PartialIndex, Push,
-    Selection, Silent,
+    Anonymous, Class, Credential, Error, ForOneRegistry, LayerProgress, PartialIndex, Push, Selection, Silent,
 };
 use ferry_store::Store;
 
@@ -57,31 +56,17 @@ async fn an_index_arrives_as_it_is() {
         let reference = registry.reference(&format!("push/{name}:v1"));
         let recorder = Recorder::default();
         let pushed = client()
-            .push(
-                &from,
-                &whole(reference.clone(), &image),
-                &Anonymous,
-                &recorder,
-            )
+            .push(&from, &whole(reference.clone(), &image), &Anonymous, &recorder)
             .await
             .unwrap();
         assert_eq!(pushed, image.index);
-        assert_eq!(
-            recorder.last(&image.shared.digest),
-            Some(LayerProgress::Complete)
-        );
+        assert_eq!(recorder.last(&image.shared.digest), Some(LayerProgress::Complete));
 
         let url = format!("docker://{reference}");
         let raw = skopeo(&["inspect", "--tls-verify=false", "--raw", &url]);
         assert!(raw.is_none_or(|raw| raw == image.content.manifests[&digest_of(&image.index)].1));
         for architecture in ["amd64", "arm64"] {
-            let arguments = [
-                "--override-arch",
-                architecture,
-                "inspect",
-                "--tls-verify=false",
-                &url,
-            ];
+            let arguments = ["--override-arch", architecture, "inspect", "--tls-verify=false", &url];
             if let Some(text) = skopeo(&arguments) {
                 let text = String::from_utf8(text).unwrap();
                 assert!(text.contains(&image.shared.digest.to_string()), "{text}");
@@ -107,10 +92,7 @@ async fn an_index_arrives_as_it_is() {
             .push(&from, &whole(reference.clone(), &image), &Anonymous, &again)
             .await
             .unwrap();
-        assert_eq!(
-            again.last(&image.shared.digest),
-            Some(LayerProgress::AlreadyExists)
-        );
+        assert_eq!(again.last(&image.shared.digest), Some(LayerProgress::AlreadyExists));
     }
 }
 
@@ -133,10 +115,7 @@ async fn blobs_are_mounted_from_a_repository_that_the_store_knows() {
         .push(&from, &whole(second, &image), &Anonymous, &recorder)
         .await
         .unwrap();
-    assert_eq!(
-        recorder.last(&image.shared.digest),
-        Some(LayerProgress::Mounted)
-    );
+    assert_eq!(recorder.last(&image.shared.digest), Some(LayerProgress::Mounted));
 
     // A name alone proves nothing: the registry begins an upload, and gets one.
     let never_pushed = registry.reference("mount/never-pushed");
@@ -151,10 +130,7 @@ async fn blobs_are_mounted_from_a_repository_that_the_store_knows() {
         ..whole(first, &image)
     };
     let recorder = Recorder::default();
-    client()
-        .push(&from, &push, &Anonymous, &recorder)
-        .await
-        .unwrap();
+    client().push(&from, &push, &Anonymous, &recorder).await.unwrap();
     assert_eq!(recorder.last(&other.digest), Some(LayerProgress::Complete));
 }
 
@@ -167,12 +143,7 @@ async fn what_is_missing_is_named_or_left_out_on_request() {
     let (upstream, _upstream_dir) = filled(&image);
     let origin = registry.reference("partial/origin");
     client()
-        .push(
-            &upstream,
-            &whole(origin.clone(), &image),
-            &Anonymous,
-            &Silent,
-        )
+        .push(&upstream, &whole(origin.clone(), &image), &Anonymous, &Silent)
         .await
         .unwrap();
 
@@ -189,16 +160,11 @@ async fn what_is_missing_is_named_or_left_out_on_request() {
     let error = refused.unwrap_err();
     assert!(matches!(&error, Error::Incomplete { .. }), "{error}");
     assert!(
-        error
-            .to_string()
-            .contains("linux/arm64 missing, linux/amd64 present"),
+        error.to_string().contains("linux/arm64 missing, linux/amd64 present"),
         "{error}"
     );
     assert!(
-        matches!(
-            client().resolve(&copy, &Anonymous).await,
-            Err(Error::NotFound { .. })
-        ),
+        matches!(client().resolve(&copy, &Anonymous).await, Err(Error::NotFound { .. })),
         "nothing was tagged"
     );
 
@@ -212,10 +178,7 @@ async fn what_is_missing_is_named_or_left_out_on_request() {
             ..whole(copy.clone(), &image)
         },
     ] {
-        let pushed = client()
-            .push(&partial, &push, &Anonymous, &Silent)
-            .await
-            .unwrap();
+        let pushed = client().push(&partial, &push, &Anonymous, &Silent).await.unwrap();
         assert_eq!(pushed, image.amd64);
         assert_eq!(
             client().resolve(&copy, &Anonymous).await.unwrap().digest(),
@@ -239,11 +202,9 @@ async fn a_reduced_index_names_only_what_was_pushed() {
     };
     let mut image = TwoPlatforms::new(Format::Oci);
     let riscv64_layer = Layer::with_file("bin", b"riscv64");
-    let riscv64 = image.content.add_image(
-        Format::Oci,
-        "riscv64",
-        &[image.shared.clone(), riscv64_layer],
-    );
+    let riscv64 = image
+        .content
+        .add_image(Format::Oci, "riscv64", &[image.shared.clone(), riscv64_layer]);
     let (amd64, arm64) = (image.amd64.clone(), image.arm64.clone());
     let entries = [("amd64", &amd64), ("arm64", &arm64), ("riscv64", &riscv64)];
     image.index = image.content.add_index(Format::Oci, &entries);
@@ -257,15 +218,9 @@ async fn a_reduced_index_names_only_what_was_pushed() {
         ..whole(registry.reference("reduced/app"), &image)
     };
     let recorder = Recorder::default();
-    let pushed = client()
-        .push(&from, &push, &Anonymous, &recorder)
-        .await
-        .unwrap();
+    let pushed = client().push(&from, &push, &Anonymous, &recorder).await.unwrap();
     assert_ne!(pushed.digest(), image.index.digest());
-    let manifest = client()
-        .manifest(&push.reference, &Anonymous)
-        .await
-        .unwrap();
+    let manifest = client().manifest(&push.reference, &Anonymous).await.unwrap();
     assert_eq!(manifest.descriptor, pushed);
     let ferry_oci::Document::Index(index) = manifest.document else {
         panic!("no index")
@@ -312,19 +267,10 @@ async fn htpasswd_registries_take_the_right_password_only() {
             password: password.into(),
         },
     };
-    client()
-        .push(&from, &push, &as_ferry("wharf"), &Silent)
-        .await
-        .unwrap();
+    client().push(&from, &push, &as_ferry("wharf"), &Silent).await.unwrap();
     let (to, _to_dir) = store();
     client()
-        .pull(
-            &to,
-            &push.reference,
-            &Selection::All,
-            &as_ferry("wharf"),
-            &Silent,
-        )
+        .pull(&to, &push.reference, &Selection::All, &as_ferry("wharf"), &Silent)
         .await
         .unwrap();
     client()
@@ -362,10 +308,7 @@ struct Kept {
 impl Uploads {
     fn answer(&self, asked: &Asked) -> Reply {
         let mut kept = self.0.lock().unwrap();
-        let digest = asked
-            .query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("digest="));
+        let digest = asked.query.split('&').find_map(|pair| pair.strip_prefix("digest="));
         let digest = digest.map(|digest| digest.replace("%3A", ":"));
         match (asked.method.as_str(), asked.path.as_str()) {
             ("GET", "/v2/") => Reply::new(200),
@@ -401,9 +344,7 @@ async fn push_spoiled(
 ) -> (Result<(), Error>, Layer, Uploads, Fake) {
     let uploads = Uploads::default();
     let (kept, counter) = (uploads.clone(), Counter::default());
-    let fake =
-        Fake::start(move |asked| spoil(asked, &counter).unwrap_or_else(|| kept.answer(asked)))
-            .await;
+    let fake = Fake::start(move |asked| spoil(asked, &counter).unwrap_or_else(|| kept.answer(asked))).await;
     let layer = Layer::incompressible("data", 200_000);
     let mut content = Content::default();
     let target = content.add_image(Format::Oci, "amd64", std::slice::from_ref(&layer));
@@ -415,10 +356,7 @@ async fn push_spoiled(
         selection: Selection::All,
         partial: PartialIndex::Refuse,
     };
-    let pushed = client()
-        .push(&from, &push, &Anonymous, &Silent)
-        .await
-        .map(|_| ());
+    let pushed = client().push(&from, &push, &Anonymous, &Silent).await.map(|_| ());
     (pushed, layer, uploads, fake)
 }
 
@@ -437,11 +375,7 @@ async fn uploads_are_one_put_and_manifests_come_last() {
     assert!(!log.iter().any(|asked| asked.method == http::Method::PATCH));
     assert!(log.last().unwrap().path.contains("/manifests/"));
     let put = log.iter().find(|asked| is_large_put(asked)).unwrap();
-    assert!(
-        put.query.starts_with("state=a%2Fb&digest=sha256%3A"),
-        "{}",
-        put.query
-    );
+    assert!(put.query.starts_with("state=a%2Fb&digest=sha256%3A"), "{}", put.query);
     assert_eq!(
         put.header("content-length"),
         Some(layer.bytes.len().to_string().as_str())
@@ -502,8 +436,7 @@ async fn a_refused_upload_is_an_error_and_tags_nothing() {
         (500, Class::Unavailable),
     ] {
         let (pushed, _, uploads, _fake) = push_spoiled(move |asked, _| {
-            is_large_put(asked)
-                .then(|| Reply::json(status, r#"{"errors":[{"message":"no room"}]}"#))
+            is_large_put(asked).then(|| Reply::json(status, r#"{"errors":[{"message":"no room"}]}"#))
         })
         .await;
         let error = pushed.unwrap_err();

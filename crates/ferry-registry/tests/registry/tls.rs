@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use ferry_registry::{
-    Anonymous, Class, Client, Config, Error, PartialIndex, Push, Selection, Silent, TransportError,
-};
+use ferry_registry::{Anonymous, Class, Client, Config, Error, PartialIndex, Push, Selection, Silent, TransportError};
 
 use crate::certificates::Certificates;
 use crate::debian_registry::{DebianRegistry, Options};
@@ -44,29 +42,19 @@ async fn authorities_come_from_certs_d() {
         return;
     };
     let options = Options {
-        tls: Some((
-            certificates.path("server.crt"),
-            certificates.path("server.key"),
-        )),
+        tls: Some((certificates.path("server.crt"), certificates.path("server.key"))),
         ..Options::default()
     };
     let Some(registry) = DebianRegistry::start(&options) else {
         return;
     };
     let right = certificates.certs_d(&registry.domain(), &[("ca.crt", "ca.crt")]);
-    push_and_pull(&client(Some(right)), &registry)
-        .await
-        .unwrap();
+    push_and_pull(&client(Some(right)), &registry).await.unwrap();
     // Loopback needs no authority, as in Docker, and finds TLS by itself.
     push_and_pull(&client(None), &registry).await.unwrap();
     // A folder with another authority means: verify. There is no way back to less.
-    let wrong = certificates.certs_d(
-        &registry.domain(),
-        &[("client.crt", "ca.crt"), ("ca.crt", "ignored")],
-    );
-    let error = push_and_pull(&client(Some(wrong)), &registry)
-        .await
-        .unwrap_err();
+    let wrong = certificates.certs_d(&registry.domain(), &[("client.crt", "ca.crt"), ("ca.crt", "ignored")]);
+    let error = push_and_pull(&client(Some(wrong)), &registry).await.unwrap_err();
     assert!(
         matches!(
             &error,
@@ -82,9 +70,7 @@ async fn authorities_come_from_certs_d() {
         &registry.domain(),
         &[("ca.crt", "a.crt"), ("ca.crt", "b.cert"), ("ca.crt", "c")],
     );
-    let error = push_and_pull(&client(Some(broken)), &registry)
-        .await
-        .unwrap_err();
+    let error = push_and_pull(&client(Some(broken)), &registry).await.unwrap_err();
     assert_eq!(error.class(), Class::Internal);
     assert!(error.to_string().contains("b.cert: missing key"), "{error}");
 }
@@ -95,10 +81,7 @@ async fn client_certificates_come_from_certs_d() {
         return;
     };
     let options = Options {
-        tls: Some((
-            certificates.path("server.crt"),
-            certificates.path("server.key"),
-        )),
+        tls: Some((certificates.path("server.crt"), certificates.path("server.key"))),
         client_authority: Some(certificates.path("ca.crt")),
         ..Options::default()
     };
@@ -106,9 +89,7 @@ async fn client_certificates_come_from_certs_d() {
         return;
     };
     let without = certificates.certs_d(&registry.domain(), &[("ca.crt", "ca.crt")]);
-    let error = push_and_pull(&client(Some(without)), &registry)
-        .await
-        .unwrap_err();
+    let error = push_and_pull(&client(Some(without)), &registry).await.unwrap_err();
     assert!(matches!(error, Error::Transport { .. }), "{error}");
     let files = [
         ("ca.crt", "ca.crt"),
