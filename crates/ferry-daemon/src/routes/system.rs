@@ -89,7 +89,7 @@ async fn info(State(engine): State<Engine>) -> Result<axum::Json<SystemInfo>, Ap
     let running = count(Some(Phase::Running));
     let images = engine.store.images().list();
     let memory = rustix::system::sysinfo();
-    let total_bytes = u64::from(memory.mem_unit) * u64::try_from(memory.totalram).unwrap_or(u64::MAX);
+    let total_bytes = u64::from(memory.mem_unit) * memory.totalram;
     Ok(axum::Json(SystemInfo {
         id: Some(engine.instance.name()),
         containers: Some(count(None)),
