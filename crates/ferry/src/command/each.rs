@@ -10,10 +10,20 @@ use crate::terminal;
 /// Requests under way at once.
 const AT_ONCE: usize = 32;
 
-/// Does `act` for each name and prints what it gives, or the name; the outcome is a failure if any failed.
+/// What is printed for a name that was dealt with.
+pub(super) enum Said {
+    /// The name itself.
+    Name,
+    /// This.
+    Text(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// Does `act` for each name and prints what it says; the outcome is a failure if any failed.
 pub(super) async fn name<'n, F>(names: &'n [String], act: impl Fn(&'n str) -> F) -> Outcome
 where
-    F: Future<Output = Result<Option<String>, Failure>>,
+    F: Future<Output = Result<Said, Failure>>,
 {
     let mut results = stream::iter(names)
         .map(|name| {
@@ -24,10 +34,11 @@ where
     let mut status = ExitStatus::SUCCESS;
     while let Some((name, result)) = results.next().await {
         match result {
-            Ok(said) => {
-                let line = said.unwrap_or_else(|| name.clone());
-                terminal::say(&line)?;
-            }
+            Ok(said) => match said {
+                Said::Name => terminal::say(name)?,
+                Said::Text(text) => terminal::say(&text)?,
+                Said::Nothing => {}
+            },
             Err(failure) => {
                 failure.report();
                 status = failure.status();

@@ -1,5 +1,6 @@
 //! The built command line against a fake engine that answers as each test says, where a failure must be injected.
 
+mod credentials;
 mod failures;
 mod fake;
 mod help;

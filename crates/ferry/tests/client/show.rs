@@ -56,9 +56,9 @@ fn platforms_are_listed_by_how_they_run() {
     let engine = Engine::new(|_: &Request| {
         Answer::Json(
             200,
-            r#"[{"Platform":"linux/amd64","Support":"native"},
-                {"Platform":"linux/arm64","Support":"emulated","Emulator":"/usr/bin/qemu-aarch64","Version":"10.0"},
-                {"Platform":"linux/s390x","Support":"missing","Reason":"no emulator: install qemu-user-static"}]"#,
+            r#"[{"Platform":"linux/amd64","State":"native"},
+                {"Platform":"linux/arm64","State":"emulated","Emulator":"/usr/bin/qemu-aarch64","Version":"10.0"},
+                {"Platform":"linux/s390x","State":"missing","Note":"no emulator: install qemu-user-static"}]"#,
         )
     });
     let said = run(&engine, &["platform", "ls", "-q"]);

@@ -99,7 +99,7 @@ impl Display {
         if matches!(self.form, Form::RawJson) {
             return;
         }
-        for step in self.model.failed() {
+        for step in self.model.failed().filter(|step| step.line_count() > 0) {
             let mut text = format!("------\n > {}:\n", step.name);
             for line in step.last_lines() {
                 text.push_str(&format!("{line}\n"));

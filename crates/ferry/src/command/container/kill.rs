@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::path;
-use crate::command::{Verb, each};
+use crate::command::{Verb, each, each::Said};
 use crate::failure::{Failure, Outcome};
 use crate::invocation::Invocation;
 
@@ -30,7 +30,7 @@ impl Verb for Kill {
                 .status()
                 .await
                 .map_err(|error| Failure::from(error).while_doing(format!("cannot kill {name}")))?;
-            Ok(None)
+            Ok(Said::Name)
         })
         .await
     }

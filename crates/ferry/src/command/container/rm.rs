@@ -3,7 +3,7 @@
 use clap::Args;
 use http::StatusCode;
 
-use crate::command::{Verb, each};
+use crate::command::{Verb, each, each::Said};
 use crate::engine::in_path;
 use crate::failure::{Failure, Outcome};
 use crate::invocation::Invocation;
@@ -41,10 +41,10 @@ impl Verb for Rm {
             match removed {
                 Err(error) if self.force && error.status() == Some(StatusCode::NOT_FOUND) => {
                     crate::terminal::note(&format!("ferry: {error}"));
-                    Ok(None)
+                    Ok(Said::Nothing)
                 }
                 Err(error) => Err(Failure::from(error).while_doing(format!("cannot remove {name}"))),
-                Ok(_) => Ok(None),
+                Ok(_) => Ok(Said::Name),
             }
         })
         .await

@@ -5,7 +5,7 @@ use clap::Args;
 use super::foreground::{self, Foreground};
 use super::options::Streams;
 use super::{Facts, detach_keys, path};
-use crate::command::{Verb, each};
+use crate::command::{Verb, each, each::Said};
 use crate::failure::{Explain, Failure, Outcome};
 use crate::invocation::Invocation;
 use crate::stream::Signals;
@@ -40,7 +40,7 @@ impl Verb for Start {
                     .status()
                     .await
                     .map_err(|error| Failure::from(error).while_doing(format!("cannot start {name}")))?;
-                Ok(None)
+                Ok(Said::Name)
             })
             .await;
         }

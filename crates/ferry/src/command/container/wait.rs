@@ -4,7 +4,7 @@ use bollard_stubs::models::ContainerWaitResponse;
 use clap::Args;
 
 use super::path;
-use crate::command::{Verb, each};
+use crate::command::{Verb, each, each::Said};
 use crate::failure::{Failure, Outcome};
 use crate::invocation::Invocation;
 
@@ -30,7 +30,7 @@ impl Verb for Wait {
             if let Some(message) = ended.error.and_then(|error| error.message).filter(|m| !m.is_empty()) {
                 return Err(Failure::new(format!("{name} failed: {message}")));
             }
-            Ok(Some(ended.status_code.to_string()))
+            Ok(Said::Text(ended.status_code.to_string()))
         })
         .await
     }

@@ -1,8 +1,8 @@
 //! `ferry platform ls`: for each CPU whether it runs here, natively or by which emulator, or what is missing.
 
 use clap::Args;
+use ferry_engine::{PlatformReport, PlatformState};
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::command::Verb;
@@ -28,7 +28,7 @@ const COLUMNS: &[Column] = &[
         head: "PLATFORM",
     },
     Column {
-        field: "Support",
+        field: "State",
         head: "RUNS",
     },
     Column {
@@ -40,35 +40,16 @@ const COLUMNS: &[Column] = &[
         head: "VERSION",
     },
     Column {
-        field: "Reason",
-        head: "REASON",
+        field: "Note",
+        head: "NOTE",
     },
 ];
-
-/// How a CPU's programs run on the engine's host (Ferry API, `GET /ferry/v1/platforms`).
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Platform {
-    /// `linux/arm64`.
-    platform: String,
-    /// `native`, `emulated`, `registered` for everybody on the host, or `missing`.
-    support: String,
-    /// The emulator's file on the host.
-    #[serde(default)]
-    emulator: String,
-    /// Its version.
-    #[serde(default)]
-    version: String,
-    /// Why it is missing, what to install, or a warning.
-    #[serde(default)]
-    reason: String,
-}
 
 impl Verb for Ls {
     const ABOUT: &'static str = "List CPUs and how their programs run here";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let platforms: Vec<Platform> =
+        let platforms: Vec<PlatformReport> =
             invocation
                 .engine()?
                 .get("/ferry/v1/platforms")
@@ -81,21 +62,21 @@ impl Verb for Ls {
                 })?;
         let rows: Vec<Value> = platforms
             .iter()
-            .filter(|platform| !self.quiet || platform.support != "missing")
+            .filter(|platform| !self.quiet || platform.state != PlatformState::Missing)
             .map(|platform| {
                 json!({
                     "Platform": platform.platform,
-                    "Support": platform.support,
+                    "State": platform.state,
                     "Emulator": platform.emulator,
                     "Version": platform.version,
-                    "Reason": platform.reason,
+                    "Note": platform.note,
                 })
             })
             .collect();
         let style = Style {
             format: self.format.as_deref(),
             quiet: self.quiet.then_some("Platform"),
-            table: &["Platform", "Support", "Emulator", "Version", "Reason"],
+            table: &["Platform", "State", "Emulator", "Version", "Note"],
             columns: COLUMNS,
         };
         terminal::print(&render(&style, &rows)?).explain(|| "cannot write the list")?;
