@@ -1,1 +1,25 @@
-//! Tests of the whole; the tests themselves lie in `tests/tests/`.
+//! The testkit of the end-to-end tests: hosts with a network of their own, engines, registries, and command lines as people type them.
+//!
+//! A test begins with a [`Host`], which moves its thread into a new network namespace: whatever the test
+//! starts from then on lives there, so that no bridge, address or port of a test meets the machine's own or another test's.
+//! An [`Engine`] is a `ferry daemon` with folders of its own; when it goes out of scope, it is stopped, and
+//! what it left in the kernel or on disk fails the test.
+
+mod engine;
+mod host;
+mod image;
+mod patience;
+mod process;
+mod registry;
+mod shell;
+mod skip;
+mod traces;
+
+pub use engine::{Emulators, Engine, Setup};
+pub use host::Host;
+pub use image::{PLATFORMS, Platform, host_platform};
+pub use patience::eventually;
+pub use process::Process;
+pub use registry::{Access, Registry, Transport};
+pub use shell::{Finished, Running, Shell};
+pub use skip::{has_program, skip};

@@ -48,7 +48,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn serve(options: DaemonOptions) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
-        .thread_stack_size(512 << 10)
         .thread_keep_alive(Duration::from_secs(2))
         .enable_all()
         .build()

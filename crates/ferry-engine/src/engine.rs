@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use ferry_build::BuildCache;
 use ferry_oci::Platform;
 use ferry_oci::cpu::Cpu;
 use ferry_runtime::capability::CapabilitySet;
@@ -111,6 +112,7 @@ impl Engine {
             _lock: lock,
         }));
         engine.recover_containers();
+        BuildCache::open(&engine.store).recover()?;
         let store = engine.store.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = store.empty_trash() {

@@ -20,4 +20,4 @@ pub use error::{Class, Error};
 pub use ferry_runtime::WindowSize;
 pub use ferry_runtime::profile::CgroupVersion;
 pub use instance::{DEFAULT_DATA_ROOT, DEFAULT_EXEC_ROOT, Instance};
-pub use platform::{PlatformReport, PlatformSupport};
+pub use platform::{PlatformReport, PlatformState};

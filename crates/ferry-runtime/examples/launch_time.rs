@@ -11,8 +11,8 @@ use std::{
 };
 
 use ferry_runtime::{
-    Durability, Launch, Log, Overlay, Root, Signal, Stdin, Stdio, Zygote, ZygoteOptions,
-    capability::CapabilitySet, cgroup, profile, seccomp,
+    Durability, Launch, Log, Overlay, Root, Signal, Stdin, Stdio, Zygote, ZygoteOptions, capability::CapabilitySet,
+    cgroup, profile, seccomp,
 };
 
 /// Containers that run at once for the measurement of memory.
@@ -79,8 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             exit_record: folder.join("exit.json"),
             durability: Durability::Volatile,
             emulate: None,
-            cgroup: cgroup::ChildName::parse(&format!("c{round}"))
-                .map_err(std::io::Error::other)?,
+            cgroup: cgroup::ChildName::parse(&format!("c{round}")).map_err(std::io::Error::other)?,
         })
     };
 
@@ -116,11 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut sleepers = Vec::new();
     for number in 0..SLEEPERS {
-        let launch = make(
-            2 * rounds + number,
-            &["sleep", "1000"],
-            profile::Network::Host,
-        )?;
+        let launch = make(2 * rounds + number, &["sleep", "1000"], profile::Network::Host)?;
         let monitor = zygote.launch(&launch)?;
         monitor.start()?;
         sleepers.push(monitor);
@@ -145,21 +140,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         watch.read_to_end(&mut Vec::new())?;
     }
 
-    println!(
-        "output into the log, MB/s: {:.0}",
-        log_speed(&zygote, &make)?
-    );
+    println!("output into the log, MB/s: {:.0}", log_speed(&zygote, &make)?);
     drop(zygote);
     std::thread::sleep(Duration::from_millis(200));
     cgroups.remove()?;
     Ok(())
 }
 
-fn log_speed(
-    zygote: &Zygote,
-    make: &dyn Fn(usize, &[&str], profile::Network) -> std::io::Result<Launch>,
-) -> Result<f64, Box<dyn std::error::Error>> {
-    const LINE: &str = "an ordinary line of output, as programs write them: about a hundred bytes long, with \"quotes\" in it\n";
+/// Makes the launch of a numbered container.
+type Make<'a> = dyn Fn(usize, &[&str], profile::Network) -> std::io::Result<Launch> + 'a;
+
+fn log_speed(zygote: &Zygote, make: &Make<'_>) -> Result<f64, Box<dyn std::error::Error>> {
+    const LINE: &str =
+        "an ordinary line of output, as programs write them: about a hundred bytes long, with \"quotes\" in it\n";
     const BYTES: usize = 200_000_000;
     let launch = make(usize::MAX, &["cat", "/input"], profile::Network::Host)?;
     let Root::Overlay(overlay) = &launch.root else {

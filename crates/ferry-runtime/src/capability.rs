@@ -69,9 +69,7 @@ pub enum Error {
         name: String,
     },
     /// The kernel or the engine's own bounding set lacks it.
-    #[error(
-        "capability not supported by your kernel or not available in the current environment: {name:?}"
-    )]
+    #[error("capability not supported by your kernel or not available in the current environment: {name:?}")]
     Unavailable {
         /// The name in upper case with `CAP_`.
         name: String,
@@ -127,8 +125,7 @@ impl CapabilitySet {
         CapabilitySet::KNOWN
             .iter()
             .filter(|capability| {
-                thread::capability_is_in_bounding_set(to_kernel(CapabilitySet::from(*capability)))
-                    .unwrap_or(false)
+                thread::capability_is_in_bounding_set(to_kernel(CapabilitySet::from(*capability))).unwrap_or(false)
             })
             .collect()
     }
@@ -246,18 +243,13 @@ pub fn resolve<S: AsRef<str>>(
     })
 }
 
-fn requested<S: AsRef<str>>(
-    words: &[S],
-    available: CapabilitySet,
-) -> Result<(bool, CapabilitySet), Error> {
+fn requested<S: AsRef<str>>(words: &[S], available: CapabilitySet) -> Result<(bool, CapabilitySet), Error> {
     let mut all = false;
     let mut set = CapabilitySet::EMPTY;
     for word in words {
         match Request::parse(word.as_ref())? {
             Request::All => all = true,
-            Request::One(capability) if available.contains(capability) => {
-                set = set.union(capability.into())
-            }
+            Request::One(capability) if available.contains(capability) => set = set.union(capability.into()),
             Request::One(capability) => {
                 return Err(Error::Unavailable {
                     name: capability.name(),
@@ -294,11 +286,7 @@ impl CapabilitySets {
     /// From the OCI runtime specification; what it leaves out is empty.
     #[must_use]
     pub fn from_oci(capabilities: &LinuxCapabilities) -> CapabilitySets {
-        let set = |set: &Option<_>| {
-            set.as_ref()
-                .map(CapabilitySet::from_oci)
-                .unwrap_or_default()
-        };
+        let set = |set: &Option<_>| set.as_ref().map(CapabilitySet::from_oci).unwrap_or_default();
         CapabilitySets {
             bounding: set(capabilities.bounding()),
             permitted: set(capabilities.permitted()),
@@ -339,8 +327,7 @@ impl CapabilitySets {
     /// What the thread does not hold cannot be given and is left out, as a nested engine may hold
     /// less than the profile names.
     pub fn apply(&self) -> Result<(), Error> {
-        let held =
-            thread::capabilities(None).map_err(|errno| kernel("read capabilities", errno))?;
+        let held = thread::capabilities(None).map_err(|errno| kernel("read capabilities", errno))?;
         let permitted = to_kernel(self.permitted).intersection(held.permitted);
         let sets = thread::CapabilitySets {
             permitted,
@@ -348,8 +335,7 @@ impl CapabilitySets {
             inheritable: to_kernel(self.inheritable).intersection(permitted),
         };
         thread::set_capabilities(None, sets).map_err(|errno| kernel("set capabilities", errno))?;
-        thread::clear_ambient_capability_set()
-            .map_err(|errno| kernel("clear ambient capabilities", errno))?;
+        thread::clear_ambient_capability_set().map_err(|errno| kernel("clear ambient capabilities", errno))?;
         for capability in self.ambient.iter() {
             let one = to_kernel(capability.into());
             if sets.inheritable.contains(one) {
@@ -363,8 +349,7 @@ impl CapabilitySets {
 
 /// Lets the calling thread keep its permitted set when its uids change from 0; ends at `execve(2)`.
 pub fn keep_across_setuid() -> Result<(), Error> {
-    thread::set_keep_capabilities(true)
-        .map_err(|errno| kernel("keep capabilities across setuid", errno))
+    thread::set_keep_capabilities(true).map_err(|errno| kernel("keep capabilities across setuid", errno))
 }
 
 fn to_kernel(set: CapabilitySet) -> thread::CapabilitySet {
@@ -380,10 +365,7 @@ mod tests {
     use super::*;
 
     fn set(names: &[&str]) -> CapabilitySet {
-        names
-            .iter()
-            .map(|name| Capability::parse(name).unwrap())
-            .collect()
+        names.iter().map(|name| Capability::parse(name).unwrap()).collect()
     }
 
     #[test]
@@ -450,11 +432,7 @@ mod tests {
             );
         };
         check(&[], &[], CapabilitySet::DEFAULT);
-        check(
-            &["SYS_TIME"],
-            &[],
-            CapabilitySet::DEFAULT.union(set(&["SYS_TIME"])),
-        );
+        check(&["SYS_TIME"], &[], CapabilitySet::DEFAULT.union(set(&["SYS_TIME"])));
         check(&[], &["all"], CapabilitySet::EMPTY);
         check(&["KILL"], &["ALL"], set(&["KILL"]));
         check(&["ALL"], &["KILL"], available.difference(set(&["KILL"])));
@@ -483,10 +461,7 @@ mod tests {
     #[test]
     fn what_is_available_is_what_the_kernel_shows() {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapBnd:"))
-            .unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
         let bounding = u64::from_str_radix(line.trim(), 16).unwrap();
         assert_eq!(
             CapabilitySet::available().bits(),
@@ -516,10 +491,7 @@ mod tests {
             ("CapInh", "0000000000000000"),
             ("CapAmb", "0000000000000000"),
         ] {
-            assert!(
-                status.contains(&format!("{field}:\t{expect}")),
-                "{field} in {status}"
-            );
+            assert!(status.contains(&format!("{field}:\t{expect}")), "{field} in {status}");
         }
     }
 }

@@ -72,11 +72,10 @@ impl Exit {
                 });
             }
         };
-        let exit: Exit =
-            serde_json::from_slice(&bytes).map_err(|source| ReadExitError::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
+        let exit: Exit = serde_json::from_slice(&bytes).map_err(|source| ReadExitError::Malformed {
+            path: path.to_owned(),
+            source,
+        })?;
         if exit.version != Exit::VERSION {
             return Err(ReadExitError::Version {
                 path: path.to_owned(),

@@ -313,6 +313,22 @@ impl Fault {
     }
 }
 
+impl From<crate::cgroup::Error> for Fault {
+    fn from(error: crate::cgroup::Error) -> Fault {
+        Fault::Cgroup {
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<crate::emulation::CreateError> for Fault {
+    fn from(error: crate::emulation::CreateError) -> Fault {
+        Fault::Emulation {
+            reason: error.to_string(),
+        }
+    }
+}
+
 impl From<rustix::io::Errno> for Errno {
     fn from(errno: rustix::io::Errno) -> Errno {
         Errno(errno.raw_os_error())
@@ -321,11 +337,7 @@ impl From<rustix::io::Errno> for Errno {
 
 impl From<io::Error> for Errno {
     fn from(error: io::Error) -> Errno {
-        Errno(
-            error
-                .raw_os_error()
-                .unwrap_or(rustix::io::Errno::IO.raw_os_error()),
-        )
+        Errno(error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::Exit;
+use crate::{Errno, Exit};
 
 /// A monitor's process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,9 @@ pub struct State {
     pub pid: i32,
     /// How far it is.
     pub phase: Phase,
+    /// Why some output could not be kept in the log, the first time: a full disk, say.
+    #[serde(default)]
+    pub log_failed: Option<Errno>,
 }
 
 /// How far a monitor's process is.

@@ -65,12 +65,7 @@ fn settle(oom_score_adj: &str) -> rustix::io::Result<()> {
     let _ = setsid();
     let _ = rustix::thread::set_name(NAME);
     let _ = descriptors::close_from(SOCKET + 1, &[], descriptors::Closing::Now);
-    let null = openat(
-        CWD,
-        "/dev/null",
-        OFlags::RDWR | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;

@@ -58,17 +58,12 @@ fn emulate(task: &str) {
         println!("\n{}={}", cpu.architecture, run(&path, &["uname", "-m"]));
         // argv[0] is kept, or the shell would not find itself; the emulator adds no descriptor.
         let script = "echo $0; ls /proc/self/fd | wc -l; id -u; exec 9>/dev/null; echo ok";
-        println!(
-            "{}-sh={}",
-            cpu.architecture,
-            run(&path, &["sh", "-c", script, "name"])
-        );
+        println!("{}-sh={}", cpu.architecture, run(&path, &["sh", "-c", script, "name"]));
     }
     let foreign = interpreters[0].cpu;
     if let Some(path) = busybox(foreign) {
         println!("rewrite={}", rewrite_emulator(&path));
-        let without =
-            Namespace::from_parts(rustix::io::dup(namespace.user_namespace()).unwrap(), null());
+        let without = Namespace::from_parts(rustix::io::dup(namespace.user_namespace()).unwrap(), null());
         drop(namespace);
         println!("after={}", run(&path, &["true"]));
         drop(without);
@@ -80,14 +75,8 @@ fn null() -> std::os::fd::OwnedFd {
 }
 
 fn run(path: &Path, arguments: &[&str]) -> String {
-    match Command::new(path)
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-    {
-        Ok(output) => String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .replace('\n', ","),
+    match Command::new(path).args(arguments).stderr(Stdio::inherit()).output() {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).trim().replace('\n', ","),
         Err(error) => format!("error {}", error.raw_os_error().unwrap_or_default()),
     }
 }
@@ -97,23 +86,16 @@ fn rewrite_emulator(path: &Path) -> String {
     let mut child = Command::new(path).args(["sleep", "60"]).spawn().unwrap();
     let exe = format!("/proc/{}/exe", child.id());
     let name = std::fs::read_link(&exe).unwrap().display().to_string();
-    let written = OpenOptions::new()
-        .write(true)
-        .open(&exe)
-        .and_then(|mut file| {
-            use std::io::Write;
-            file.write_all(b"x")
-        });
+    let written = OpenOptions::new().write(true).open(&exe).and_then(|mut file| {
+        use std::io::Write;
+        file.write_all(b"x")
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     format!(
         "{} {}",
         name.split('-').next().unwrap_or_default(),
-        if written.is_ok() {
-            "changed"
-        } else {
-            "refused"
-        }
+        if written.is_ok() { "changed" } else { "refused" }
     )
 }
 
@@ -128,9 +110,7 @@ fn every_cpu_runs_in_a_namespace_of_our_own() {
         .iter()
         .any(|interpreter| busybox(interpreter.cpu).is_some())
     {
-        eprintln!(
-            "skipped: needs emulators in FERRY_TEST_EMULATORS and programs in FERRY_TEST_BUSYBOX"
-        );
+        eprintln!("skipped: needs emulators in FERRY_TEST_EMULATORS and programs in FERRY_TEST_BUSYBOX");
         return;
     }
     let before = host_entries();
@@ -140,19 +120,13 @@ fn every_cpu_runs_in_a_namespace_of_our_own() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    let told: BTreeMap<&str, &str> = text
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .collect();
+    let told: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
     if let Some(error) = told.get("error") {
         eprintln!("skipped: needs emulators per user namespace: {error}");
         return;
     }
     let own_shell = format!("{}-sh", Cpu::host().architecture);
-    for entry in emulators
-        .iter()
-        .filter(|entry| busybox(entry.cpu).is_some())
-    {
+    for entry in emulators.iter().filter(|entry| busybox(entry.cpu).is_some()) {
         let name = entry.cpu.architecture;
         match entry.support {
             Support::Emulated(_) => {
@@ -173,11 +147,7 @@ fn every_cpu_runs_in_a_namespace_of_our_own() {
             "{text}{errors}"
         );
     }
-    assert_eq!(
-        told.get("rewrite"),
-        Some(&"/memfd:qemu refused"),
-        "{text}{errors}"
-    );
+    assert_eq!(told.get("rewrite"), Some(&"/memfd:qemu refused"), "{text}{errors}");
     assert_eq!(told.get("after"), Some(&"error 8"), "{text}{errors}");
     assert_eq!(host_entries(), before);
 }

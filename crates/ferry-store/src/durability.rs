@@ -11,10 +11,10 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ferry_oci::{DiffId, Digest};
 use rustix::fs::{AtFlags, StatxFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::lease::Key;
 use crate::record::{self, Record};
 use crate::store::{file_name, folder, list};
 use crate::{Durability, Error};
@@ -70,14 +70,19 @@ impl Pending {
         Ok(pending)
     }
 
-    /// Marks a blob that is about to get its name.
-    pub(crate) fn mark_blob(&self, digest: &Digest) -> Result<(), Error> {
-        self.mark(format!("blob-{}", digest.hex()))
+    /// Marks a blob or layer that is about to get its name.
+    pub(crate) fn mark(&self, key: Key) -> Result<(), Error> {
+        let name = marker_name(key);
+        let path = self.folder.join(&name);
+        self.remember(&name);
+        File::create(&path).map_err(Error::file("create", &path))?;
+        Ok(())
     }
 
-    /// Marks a layer that is about to get its name.
-    pub(crate) fn mark_layer(&self, diff_id: &DiffId) -> Result<(), Error> {
-        self.mark(format!("layer-{}", diff_id.0.hex()))
+    /// Whether any of `keys` is not synced yet.
+    pub(crate) fn has_any(&self, keys: &[Key]) -> bool {
+        let markers = self.lock();
+        keys.iter().any(|key| markers.by_name.contains_key(&marker_name(*key)))
     }
 
     /// Syncs the file system and clears the markers that were there before.
@@ -95,13 +100,6 @@ impl Pending {
         Ok(())
     }
 
-    fn mark(&self, name: String) -> Result<(), Error> {
-        let path = self.folder.join(&name);
-        self.remember(&name);
-        File::create(&path).map_err(Error::file("create", &path))?;
-        Ok(())
-    }
-
     fn remember(&self, name: &str) {
         let mut markers = self.lock();
         markers.order += 1;
@@ -111,6 +109,13 @@ impl Pending {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Markers> {
         self.markers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn marker_name(key: Key) -> String {
+    match key {
+        Key::Blob(digest) => format!("blob-{}", digest.hex()),
+        Key::Layer(diff_id) => format!("layer-{}", diff_id.0.hex()),
     }
 }
 
@@ -134,9 +139,7 @@ fn drop_marked(root: &Path, marker: &Path) -> Result<(), Error> {
 
 fn remove_marker(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file("remove", path)(error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
         _ => Ok(()),
     }
 }
@@ -144,8 +147,8 @@ fn remove_marker(path: &Path) -> Result<(), Error> {
 fn current_epoch(root: &Path, root_fd: BorrowedFd<'_>) -> Result<Epoch, Error> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     let boot_id = fs::read_to_string(path).map_err(Error::file("read", path))?;
-    let status = rustix::fs::statx(root_fd, c"", AtFlags::EMPTY_PATH, MOUNT_ID_UNIQUE)
-        .map_err(Error::file("stat", root))?;
+    let status =
+        rustix::fs::statx(root_fd, c"", AtFlags::EMPTY_PATH, MOUNT_ID_UNIQUE).map_err(Error::file("stat", root))?;
     Ok(Epoch {
         boot_id: boot_id.trim().to_owned(),
         mount_id: status.stx_mnt_id,

@@ -61,10 +61,7 @@ pub enum Error {
     #[error("no such image: {}", .0.familiar())]
     ImageMissing(Box<Reference>),
     /// The image has no manifest for the wanted platform.
-    #[error(
-        "image has no manifest for platform {wanted}; it has {}",
-        list(available)
-    )]
+    #[error("image has no manifest for platform {wanted}; it has {}", list(available))]
     PlatformMissing {
         /// What was asked for.
         wanted: Box<Platform>,
@@ -275,9 +272,7 @@ pub enum EntryError {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Neither `index.json` nor `manifest.json` is in it.
-    #[error(
-        "it holds neither index.json nor manifest.json; hint: a file system is loaded by `import`"
-    )]
+    #[error("it holds neither index.json nor manifest.json; hint: a file system is loaded by `import`")]
     NotAnImage,
     /// A file that the archive's own index names is missing.
     #[error("it names {0:?}, which is not in it")]
@@ -332,10 +327,7 @@ pub enum RecordError {
 
 impl Error {
     /// A failure of `action` on the store's own file at `path`.
-    pub(crate) fn file<E: Into<io::Error>>(
-        action: &'static str,
-        path: impl AsRef<Path>,
-    ) -> impl FnOnce(E) -> Self {
+    pub(crate) fn file<E: Into<io::Error>>(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(E) -> Self {
         move |source| Self::File {
             action,
             path: path.as_ref().to_owned(),
@@ -347,10 +339,6 @@ impl Error {
 fn list(platforms: &[Platform]) -> String {
     match platforms {
         [] => "none".to_owned(),
-        some => some
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }

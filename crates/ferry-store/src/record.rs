@@ -80,15 +80,13 @@ pub fn read<T: Record>(path: &Path) -> Result<Option<T>, Error> {
         return serde_json::from_slice(&bytes).map(Some).map_err(malformed);
     }
     let body = serde_json::from_slice(&bytes).map_err(malformed)?;
-    T::upgrade(version, body)
-        .map(Some)
-        .ok_or_else(|| Error::Record {
-            path: path.to_owned(),
-            reason: RecordError::Version {
-                found: version,
-                known: T::VERSION,
-            },
-        })
+    T::upgrade(version, body).map(Some).ok_or_else(|| Error::Record {
+        path: path.to_owned(),
+        reason: RecordError::Version {
+            found: version,
+            known: T::VERSION,
+        },
+    })
 }
 
 /// Removes the record at `path`, durably if asked; no error if there is none.
@@ -105,11 +103,7 @@ pub fn remove(path: &Path, durability: Durability) -> Result<(), Error> {
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), Error> {
     let beside = name_beside(path);
     let written = (|| {
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         if durability == Durability::Durable {
             file.sync_all()?;
@@ -139,9 +133,7 @@ fn to_json<T: Record>(path: &Path, value: &T) -> Result<Vec<u8>, Error> {
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_LEN_BYTES)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_LEN_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,9 @@ use crate::durability::Pending;
 use crate::image::Names;
 use crate::layer::stored::LayerRecord;
 use crate::lease::Protection;
+use crate::trash::Emptier;
 use crate::{
-    Content, Durability, Error, Image, Images, Layers, Lease, PlatformEntry, Reclaimed, Roots,
-    Snapshots, image, record, trash,
+    Content, Durability, Error, Image, Images, Layers, Lease, PlatformEntry, Reclaimed, Roots, Snapshots, image, record,
 };
 
 /// What OCI image-spec `image-layout.md` wants in `oci-layout`.
@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) layer_records: Mutex<HashMap<DiffId, Arc<LayerRecord>>>,
     /// Held while garbage is collected.
     pub(crate) sweep: Mutex<()>,
+    emptier: Emptier,
     counter: AtomicU64,
 }
 
@@ -67,9 +68,7 @@ pub(crate) mod folder {
     pub(crate) const TMP: &str = "tmp";
     pub(crate) const TRASH: &str = "trash";
     pub(crate) const PENDING: &str = "pending";
-    pub(super) const ALL: [&str; 8] = [
-        "blobs", BLOBS, LAYERS, SNAPSHOTS, IMAGES, TMP, TRASH, PENDING,
-    ];
+    pub(super) const ALL: [&str; 8] = ["blobs", BLOBS, LAYERS, SNAPSHOTS, IMAGES, TMP, TRASH, PENDING];
 }
 
 impl Store {
@@ -84,6 +83,7 @@ impl Store {
         for name in folder::ALL {
             make_folder(&root.join(name), 0o700)?;
         }
+        check_attributes(root, root_fd.as_fd())?;
         write_layout(root)?;
         let pending = Pending::open(root, root_fd.as_fd())?;
         let names = Names::read(&root.join(folder::IMAGES))?;
@@ -95,6 +95,7 @@ impl Store {
             names,
             layer_records: Mutex::default(),
             sweep: Mutex::default(),
+            emptier: Emptier::default(),
             counter: AtomicU64::new(0),
         }));
         store.discard_leftovers()?;
@@ -157,8 +158,9 @@ impl Store {
 
     /// Deletes what [`Store::gc`], [`Snapshots::remove`] and recovery moved to the trash. Slow: for a
     /// background thread. What cannot be deleted stays, is logged, and is tried again the next time.
+    /// Returns at once if another thread is at it, which then deletes what is there by now, too.
     pub fn empty_trash(&self) -> Result<(), Error> {
-        trash::empty(&self.folder(folder::TRASH))
+        self.0.emptier.run(&self.folder(folder::TRASH))
     }
 
     /// Makes everything written so far survive a power cut: one `syncfs(2)` for all of it.
@@ -242,9 +244,7 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The last part of the path of one of the store's own files, whose names are ASCII.
 pub(crate) fn file_name(path: &Path) -> &str {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default()
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 /// Makes one folder of the store; its mode does not depend on the umask.
@@ -260,14 +260,23 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
 
 fn lock(root: &Path) -> Result<OwnedFd, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root_fd =
-        rustix::fs::open(root, flags, Mode::empty()).map_err(Error::file("open", root))?;
+    let root_fd = rustix::fs::open(root, flags, Mode::empty()).map_err(Error::file("open", root))?;
     match rustix::fs::flock(&root_fd, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(root_fd),
-        Err(Errno::WOULDBLOCK) => Err(Error::Locked {
-            root: root.to_owned(),
-        }),
+        Err(Errno::WOULDBLOCK) => Err(Error::Locked { root: root.to_owned() }),
         Err(errno) => Err(Error::file("lock", root)(errno)),
+    }
+}
+
+/// Layers need attributes of the `trusted.` kind; better said now than in the middle of a pull.
+fn check_attributes(root: &Path, root_fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let mut value = [0; 1];
+    match rustix::fs::fgetxattr(root_fd, "trusted.overlay.opaque", &mut value) {
+        Err(Errno::NOTSUP) => Err(Error::Unsuitable {
+            root: root.to_owned(),
+            feature: "extended attributes",
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -3,17 +3,43 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, TryLockError};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::Error;
 
+/// Lets one thread at a time delete, without the others waiting for it.
+#[derive(Default)]
+pub(crate) struct Emptier {
+    at_work: Mutex<()>,
+    is_wanted: AtomicBool,
+}
+
+impl Emptier {
+    /// Deletes everything in `folder`, unless another thread does, which then looks once more.
+    pub(crate) fn run(&self, folder: &Path) -> Result<(), Error> {
+        self.is_wanted.store(true, Ordering::SeqCst);
+        while self.is_wanted.load(Ordering::SeqCst) {
+            // Held by another thread: it asks again after it let go.
+            let _turn = match self.at_work.try_lock() {
+                Ok(turn) => turn,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(()),
+            };
+            self.is_wanted.store(false, Ordering::SeqCst);
+            empty(folder)?;
+        }
+        Ok(())
+    }
+}
+
 /// Deletes everything in `folder`; what resists is logged and stays.
-pub(crate) fn empty(folder: &Path) -> Result<(), Error> {
+fn empty(folder: &Path) -> Result<(), Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let folder_fd =
-        rustix::fs::open(folder, flags, Mode::empty()).map_err(Error::file("open", folder))?;
+    let folder_fd = rustix::fs::open(folder, flags, Mode::empty()).map_err(Error::file("open", folder))?;
     let entries = Dir::read_from(&folder_fd).map_err(Error::file("list", folder))?;
     for entry in entries {
         let entry = entry.map_err(Error::file("list", folder))?;
@@ -166,7 +192,12 @@ mod tests {
         }
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("file"), "").unwrap();
-        empty(&trash).unwrap();
+        let emptier = Emptier::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| emptier.run(&trash).unwrap());
+            }
+        });
         assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
         assert_eq!(fs::read(outside.join("file")).unwrap(), b"kept");
     }

@@ -106,11 +106,7 @@ pub fn load_device_program(instructions: &[Instruction], log: &mut [u8]) -> io::
         license: LICENSE.as_ptr() as u64,
         log_level: u32::from(!log.is_empty()),
         log_size: log.len() as u32,
-        log: if log.is_empty() {
-            0
-        } else {
-            log.as_mut_ptr() as u64
-        },
+        log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
         ..LoadAttr::default()
     };
     // SAFETY: the instructions and the licence are only read and outlive the call; the log is

@@ -6,13 +6,7 @@ use std::{ffi::CStr, io};
 /// KEYCTL_JOIN_SESSION_KEYRING.
 pub fn join_session(name: &CStr) -> io::Result<()> {
     // SAFETY: the name is a C string that lives through the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            libc::KEYCTL_JOIN_SESSION_KEYRING,
-            name.as_ptr(),
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
     if result >= 0 {
         Ok(())
     } else {

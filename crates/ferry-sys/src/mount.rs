@@ -60,11 +60,7 @@ pub const NO_DIR_ATIME: u64 = libc::MOUNT_ATTR_NODIRATIME;
 pub const NO_SYMLINK_FOLLOW: u64 = libc::MOUNT_ATTR_NOSYMFOLLOW;
 
 /// Changes the mount that a descriptor stands for. Source: mount_setattr(2).
-pub fn set_attributes(
-    mount: BorrowedFd<'_>,
-    attributes: Attributes,
-    reach: Reach,
-) -> io::Result<()> {
+pub fn set_attributes(mount: BorrowedFd<'_>, attributes: Attributes, reach: Reach) -> io::Result<()> {
     // SAFETY: `mount_attr` is a plain structure of integers, for which zeroes are a value.
     let mut attr: libc::mount_attr = unsafe { mem::zeroed() };
     attr.attr_set = attributes.set;

@@ -118,11 +118,33 @@ pub fn clone(_proof: SingleThreaded, options: &CloneOptions<'_>) -> io::Result<F
         pid => {
             // SAFETY: on success the kernel has stored a new descriptor of which nobody else knows.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Forked::Parent(Child {
-                pid: pid as i32,
-                pidfd,
-            }))
+            Ok(Forked::Parent(Child { pid: pid as i32, pidfd }))
         }
+    }
+}
+
+/// Which machine the kernel says it is. Source: personality(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Personality {
+    /// PER_LINUX.
+    Linux,
+    /// PER_LINUX32: the 32-bit one that the CPU can be as well.
+    Linux32,
+}
+
+/// Sets the calling thread's personality, which survives execve(2).
+pub fn set_personality(personality: Personality) -> io::Result<()> {
+    // Numbers of `linux/personality.h`, which libc leaves out.
+    let number: libc::c_ulong = match personality {
+        Personality::Linux => 0,
+        Personality::Linux32 => 8,
+    };
+    // SAFETY: personality(2) touches no memory.
+    let former = unsafe { libc::personality(number) };
+    if former >= 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 
@@ -162,9 +184,8 @@ impl Command {
         arguments: impl IntoIterator<Item = &'a str>,
         environment: impl IntoIterator<Item = &'a str>,
     ) -> Option<Command> {
-        let strings = |list: &mut dyn Iterator<Item = &'a str>| {
-            list.map(CString::new).collect::<Result<Vec<_>, _>>().ok()
-        };
+        let strings =
+            |list: &mut dyn Iterator<Item = &'a str>| list.map(CString::new).collect::<Result<Vec<_>, _>>().ok();
         Some(Command {
             arguments: strings(&mut arguments.into_iter())?,
             environment: strings(&mut environment.into_iter())?,
@@ -182,12 +203,7 @@ impl Command {
 
     /// Starts the program as a new process in which `descriptor` is number `number`, close-on-exec
     /// cleared. Safe in processes with threads. Source: posix_spawn(3).
-    pub fn spawn_with(
-        &self,
-        path: &CStr,
-        descriptor: BorrowedFd<'_>,
-        number: RawFd,
-    ) -> io::Result<i32> {
+    pub fn spawn_with(&self, path: &CStr, descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<i32> {
         let argv = pointers(&self.arguments);
         let envp = pointers(&self.environment);
         let actions = FileActions::duplicating(descriptor, number)?;
@@ -230,9 +246,7 @@ impl FileActions {
         let mut actions = FileActions(unsafe { actions.assume_init() });
         let source = descriptor.as_raw_fd();
         // SAFETY: the actions are initialised, the descriptor is open.
-        check(unsafe {
-            libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, source, number)
-        })?;
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, source, number) })?;
         Ok(actions)
     }
 }

@@ -20,8 +20,7 @@ pub struct Instruction {
 /// CAP_SYS_ADMIN unless no_new_privs is set, `EINVAL` for a program that the kernel does not accept.
 /// `flags` are SECCOMP_FILTER_FLAG_*. Source: seccomp(2), SECCOMP_SET_MODE_FILTER.
 pub fn install(program: &[Instruction], flags: u64) -> io::Result<()> {
-    let len =
-        u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let len = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let fprog = libc::sock_fprog {
         len,
         filter: program.as_ptr().cast_mut().cast(),

@@ -54,15 +54,7 @@ pub fn on_child_exit(children: Children) {
 pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let info = ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is open; a null pointer asks for the usual information.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal,
-            info,
-            0,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
     if result == 0 {
         Ok(())
     } else {

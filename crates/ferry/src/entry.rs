@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ferry_engine::{EngineOptions, Instance};
+use ferry_registry::Proxies;
 
 use crate::failure::{ExitStatus, Failure};
 
@@ -26,7 +27,10 @@ const EMULATOR_DIRS: &str = "FERRY_EMULATOR_DIRS";
 ///
 /// Called before anything else: the zygote forks, so no thread may exist and nothing may be allocated for the command line.
 pub(crate) fn zygote_if_asked() {
-    if std::env::args_os().nth(1).is_some_and(|word| word == ferry_runtime::zygote::ARGV1) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == ferry_runtime::zygote::ARGV1)
+    {
         ferry_runtime::zygote::main();
     }
 }
@@ -34,20 +38,44 @@ pub(crate) fn zygote_if_asked() {
 /// Serves the Docker Engine API until asked to end.
 pub(crate) fn serve(options: DaemonOptions) -> Result<ExitStatus, Failure> {
     if let Some(path) = &options.config_file {
-        return Err(Failure::new(format!("settings files are not supported yet: {}", path.display())));
+        return Err(Failure::new(format!(
+            "settings files are not supported yet: {}",
+            path.display()
+        )));
     }
     let emulators = std::env::var_os(EMULATOR_DIRS).unwrap_or_default();
     let options = ferry_daemon::DaemonOptions {
         socket: socket(&options)?,
         engine: EngineOptions {
             instance: Instance::new(options.data_root, options.exec_root),
-            emulator_dirs: std::env::split_paths(&emulators).filter(|dir| dir.is_absolute()).collect(),
+            emulator_dirs: std::env::split_paths(&emulators)
+                .filter(|dir| dir.is_absolute())
+                .collect(),
+            registry: ferry_registry::Config {
+                proxies: proxies(),
+                ..ferry_registry::Config::default()
+            },
         },
     };
     log_to_stderr();
     match ferry_daemon::serve(options) {
         Ok(()) => Ok(ExitStatus::SUCCESS),
         Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+/// The proxies that registries are reached through, as curl takes them from the environment.
+fn proxies() -> Proxies {
+    let variable = |upper: &str, lower: &str| {
+        [lower, upper]
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty())
+    };
+    Proxies {
+        http: variable("HTTP_PROXY", "http_proxy"),
+        https: variable("HTTPS_PROXY", "https_proxy"),
+        no_proxy: variable("NO_PROXY", "no_proxy"),
     }
 }
 
@@ -59,7 +87,11 @@ fn log_to_stderr() {
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .with_env_var(LOG_FILTER)
         .from_env_lossy();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .init();
 }
 
 fn socket(options: &DaemonOptions) -> Result<PathBuf, Failure> {
@@ -67,7 +99,9 @@ fn socket(options: &DaemonOptions) -> Result<PathBuf, Failure> {
         [] => Ok(options.exec_root.join("ferry.sock")),
         [host] => match host.strip_prefix("unix://") {
             Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-            _ => Err(Failure::new(format!("cannot listen on {host:?}: only unix:///path is supported yet"))),
+            _ => Err(Failure::new(format!(
+                "cannot listen on {host:?}: only unix:///path is supported yet"
+            ))),
         },
         _ => Err(Failure::new("listening on several sockets is not supported yet")),
     }

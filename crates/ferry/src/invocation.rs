@@ -46,11 +46,6 @@ impl Invocation {
         }
     }
 
-    /// The flags before the command.
-    pub(crate) fn globals(&self) -> &Globals {
-        &self.globals
-    }
-
     /// Folder of Docker's config.json.
     pub(crate) fn config_folder(&self) -> PathBuf {
         config::folder(self.globals.config.as_deref())

@@ -65,8 +65,8 @@ impl SessionContext {
         let receive = || async {
             let mut follow_paths = vec![self.file.clone(), beside(&self.file)];
             follow_paths.extend(lower_case(&self.file));
-            let title = format!("load build definition from {}", self.file);
-            self.receive(&self.dockerfile, "", &title, follow_paths, Vec::new())
+            let step = format!("[internal] load build definition from {}", self.file);
+            self.receive(&self.dockerfile, "", &step, follow_paths, Vec::new())
                 .await
         };
         self.dockerfile_tree.get_or_try_init(receive).await
@@ -76,7 +76,7 @@ impl SessionContext {
         &self,
         directory: &ClientDirectory,
         part: &str,
-        title: &str,
+        step: &str,
         follow_paths: Vec<String>,
         exclude_patterns: Vec<String>,
     ) -> Result<Arc<Tree>, PortError> {
@@ -93,17 +93,12 @@ impl SessionContext {
                 self.contexts.receive(&ContextKey::new(key, &name))
             }
         };
-        let step = self.activity.begin(title);
         match file_sync::receive(&directory.session, &request, receiving).await {
             Ok(received) => {
-                step.transferred(received.content_bytes);
-                step.complete();
+                self.activity.transferred(step, received.content_bytes);
                 Ok(received.tree)
             }
-            Err(error) => {
-                step.fail(&error);
-                Err(PortError::new(class(&error), error))
-            }
+            Err(error) => Err(PortError::new(class(&error), error)),
         }
     }
 }
@@ -123,9 +118,9 @@ impl Context for SessionContext {
             }
             ContextFile::Ignore => {
                 let names = vec![IGNORE_FILE.to_owned()];
-                let title = format!("load {IGNORE_FILE}");
+                let step = format!("[internal] load {IGNORE_FILE}");
                 let tree = self
-                    .receive(&self.context, IGNORE_FILE, &title, names.clone(), Vec::new())
+                    .receive(&self.context, IGNORE_FILE, &step, names.clone(), Vec::new())
                     .await?;
                 (tree, names)
             }
@@ -144,7 +139,7 @@ impl Context for SessionContext {
             .receive(
                 &self.context,
                 "",
-                "load build context",
+                "[internal] load build context",
                 filter.follow_paths.clone(),
                 filter.exclude_patterns.clone(),
             )

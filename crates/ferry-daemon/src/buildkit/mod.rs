@@ -8,9 +8,9 @@ mod context;
 mod control;
 mod gateway;
 mod health;
-pub mod session;
+pub(crate) mod session;
 mod telemetry;
-pub mod transport;
+pub(crate) mod transport;
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 
 /// Largest gRPC message that is sent or accepted, as in BuildKit.
-pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 /// What one connection may have under way at once.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
@@ -31,7 +31,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// Serves `services` on `io` until the peer closes it or breaks the protocol.
 ///
 /// Dropping the future closes the connection and with it every call under way.
-pub async fn serve<I>(io: I, services: axum::Router) -> Result<(), hyper::Error>
+pub(crate) async fn serve<I>(io: I, services: axum::Router) -> Result<(), hyper::Error>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -49,7 +49,7 @@ where
 ///
 /// Returns the channel for calls, and the connection: a future that must be polled for calls to move,
 /// and that ends when the peer closes. Waits for nothing: the peer's preface is read as the connection is polled.
-pub async fn connect<I>(
+pub(crate) async fn connect<I>(
     io: I,
 ) -> Result<(Channel, impl Future<Output = Result<(), hyper::Error>> + Send + 'static), hyper::Error>
 where
@@ -69,7 +69,7 @@ where
 ///
 /// Unlike tonic's own channel it never connects again: when the connection is gone, calls fail at once.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub(crate) struct Channel {
     sender: SendRequest<Body>,
 }
 

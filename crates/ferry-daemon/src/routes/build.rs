@@ -2,13 +2,18 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
+use bollard_stubs::models::BuildPruneResponse;
 use ferry_engine::Engine;
+use ferry_engine::build::{CachePruneFilter, CachePruneScope};
+use serde::Deserialize;
 
 use crate::buildkit::BuildKit;
+use crate::convert::moment;
 use crate::error::ApiError;
+use crate::extract::{Filters, Flag, Query};
 use crate::hijack::hijack;
 
 /// The noun's endpoints: connections that are upgraded, and gRPC on the socket itself.
@@ -17,6 +22,7 @@ pub(crate) fn rows(buildkit: &BuildKit) -> Router<Engine> {
     Router::new()
         .route("/grpc", post(move |request| grpc(for_grpc.clone(), request)))
         .route("/session", post(move |request| session(for_session.clone(), request)))
+        .route("/build/prune", post(prune))
         .merge(buildkit.routes().with_state(()))
 }
 
@@ -37,6 +43,40 @@ async fn session(buildkit: BuildKit, request: Request) -> Result<Response<Body>,
     hijack(request, None, |connection| async move {
         buildkit.carry_session(connection, announcement).await;
     })
+}
+
+/// Docker Engine API `BuildPrune`.
+async fn prune(
+    State(engine): State<Engine>,
+    Query(query): Query<PruneQuery>,
+) -> Result<axum::Json<BuildPruneResponse>, ApiError> {
+    let filters = Filters::parse(query.filters.as_deref(), &["until"])?;
+    let until = filters
+        .get("until")
+        .first()
+        .map(|text| moment::parse(text))
+        .transpose()?;
+    let filter = CachePruneFilter {
+        scope: if query.all.0 {
+            CachePruneScope::All
+        } else {
+            CachePruneScope::Unused
+        },
+        until: until.map(Into::into),
+    };
+    let pruned = engine.prune_build_cache(filter).await?;
+    Ok(axum::Json(BuildPruneResponse {
+        caches_deleted: Some(pruned.steps.iter().map(|step| step.key.hex()).collect()),
+        space_reclaimed: Some(i64::try_from(pruned.reclaimed_bytes).unwrap_or(i64::MAX)),
+    }))
+}
+
+/// The parameters of [`prune`]; those about sizes to keep are passed over.
+#[derive(Debug, Deserialize)]
+struct PruneQuery {
+    #[serde(default)]
+    all: Flag,
+    filters: Option<String>,
 }
 
 fn require_h2c(request: &Request) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bollard_stubs::models::{ExecConfig, ExecInspectResponse, ExecStartConfig, IdResponse, ProcessConfig};
+use bollard_stubs::models::{ExecConfig, ExecInspectResponse, ExecStartConfig, ProcessConfig};
 use ferry_engine::container::{AttachOptions, Confinement, ExecOptions, ExecState, Terminal};
 use ferry_engine::{Engine, WindowSize};
 
@@ -23,11 +23,18 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/exec/{id}/json", get(inspect))
 }
 
+/// The API's `IDResponse`; the generated type would write `id`.
+#[derive(serde::Serialize)]
+struct Created {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
 async fn create(
     State(engine): State<Engine>,
     Path(id): Path<String>,
     Json(config): Json<ExecConfig>,
-) -> Result<(StatusCode, axum::Json<IdResponse>), ApiError> {
+) -> Result<(StatusCode, axum::Json<Created>), ApiError> {
     let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
     let options = ExecOptions {
         command: config.cmd.unwrap_or_default(),
@@ -54,12 +61,7 @@ async fn create(
         },
     };
     let exec = engine.create_exec(&id, options)?;
-    Ok((
-        StatusCode::CREATED,
-        axum::Json(IdResponse {
-            id: exec.id.to_string(),
-        }),
-    ))
+    Ok((StatusCode::CREATED, axum::Json(Created { id: exec.id.to_string() })))
 }
 
 fn window_size(size: Option<&[usize]>) -> Option<WindowSize> {

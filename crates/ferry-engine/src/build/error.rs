@@ -25,7 +25,8 @@ impl Error {
     }
 }
 
-fn class_of_builder(class: ferry_build::ErrorClass) -> Class {
+/// The builder's classes are the engine's.
+pub(crate) fn class_of_builder(class: ferry_build::ErrorClass) -> Class {
     use ferry_build::ErrorClass;
     match class {
         ErrorClass::Invalid => Class::Invalid,

@@ -53,10 +53,11 @@ impl BaseImages {
         let pull = async {
             let transfer = transfer;
             let engine = &self.engine;
-            engine
+            // On the heap: it is the largest of all futures, and this one is nested deep in the builder's.
+            let pull = engine
                 .registry
-                .pull(&engine.store, reference, &selection, &*self.credentials, &transfer)
-                .await
+                .pull(&engine.store, reference, &selection, &*self.credentials, &transfer);
+            Box::pin(pull).await
         };
         let (pulled, ()) = tokio::join!(pull, reports.tell(output));
         let target = pulled.map_err(|error| port_error(error.into()))?;

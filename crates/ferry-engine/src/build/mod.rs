@@ -1,5 +1,6 @@
 //! Builds: the ports of `ferry-build`, on the engine's images and runtime.
 
+mod cache;
 pub mod context;
 mod error;
 mod images;
@@ -8,5 +9,7 @@ mod runner;
 mod step_output;
 mod transfer;
 
+pub use cache::{CachePruneFilter, CachePruneScope, CachePruned, CachedStep, Holder};
 pub use error::Error;
+pub(crate) use error::class_of_builder;
 pub use run::BuildOrder;

@@ -153,6 +153,7 @@ impl Engine {
         for mount in &step.mounts {
             mounts.push(step_mount(mount)?);
         }
+        spec::set_personality(&mut made, &step.platform);
         made.set_mounts(Some(mounts));
         if let Some(process) = made.process_mut()
             && !step.limits.ulimits.is_empty()

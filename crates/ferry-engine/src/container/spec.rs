@@ -4,7 +4,9 @@ use std::path::Path;
 
 use ferry_runtime::capability::{self, CapabilitySet};
 use ferry_runtime::profile::{self, ProfileInput, UserNamespace};
-use oci_spec::runtime::{Mount, Process, Spec};
+use ferry_oci::Platform;
+use ferry_oci::cpu::{Cpu, ElfClass};
+use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
 
 use super::{Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, RootAccess, Terminal};
 use crate::Host;
@@ -37,6 +39,7 @@ pub(super) fn of_container(
         user_namespace,
         ..ProfileInput::default()
     });
+    set_personality(&mut spec, &config.platform);
     let mut mounts = spec.mounts().clone().unwrap_or_default();
     mounts.extend(network_file_mounts(dir, &options.host.binds));
     mounts.extend(options.host.binds.iter().map(bind_mount));
@@ -87,6 +90,17 @@ pub(crate) fn capabilities(host: &HostOptions) -> Result<CapabilitySet, Error> {
             reason: error.to_string(),
         }
     })
+}
+
+/// A 32-bit image on its own 64-bit CPU sees the 32-bit machine: `uname -m` says `i686`, and build tools
+/// that ask it are right. Source: `personality(2)`, PER_LINUX32.
+pub(crate) fn set_personality(spec: &mut Spec, platform: &Platform) {
+    let is_narrower = |cpu: &Cpu| cpu.elf_class == ElfClass::Elf32 && Cpu::host().elf_class == ElfClass::Elf64;
+    if let (Some(linux), true) = (spec.linux_mut(), Cpu::of(platform).is_some_and(is_narrower)) {
+        let mut personality = LinuxPersonality::default();
+        personality.set_domain(LinuxPersonalityDomain::PerLinux32);
+        linux.set_personality(Some(personality));
+    }
 }
 
 fn terminal(terminal: Terminal) -> profile::Terminal {

@@ -2,6 +2,7 @@
 
 use ferry_oci::{Platform, Reference, ReferenceError};
 
+use crate::build::class_of_builder;
 use crate::error::Class;
 
 /// An error of an image.
@@ -61,6 +62,14 @@ pub enum Error {
     /// An id whose image has names in more than one repository.
     #[error("conflict: unable to delete {0} (must be forced) - image is referenced in multiple repositories")]
     SeveralRepositories(String),
+    /// A line that is no change to an imported image.
+    #[error(
+        "{0:?} is not a valid change: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are"
+    )]
+    NotAChange(String),
+    /// Changes to an imported image that could not be made.
+    #[error(transparent)]
+    Change(#[from] Box<ferry_build::BuildError>),
     /// A document could not be written as JSON.
     #[error("cannot write an image's document: {0}")]
     Serialize(serde_json::Error),
@@ -80,8 +89,9 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::NoSuchImage(_) | Self::NoSuchPlatform { .. } | Self::NotTagged(_) => Class::NotFound,
-            Self::AmbiguousId(_) | Self::Reference(_) | Self::TagWithDigest(_) => Class::Invalid,
+            Self::AmbiguousId(_) | Self::Reference(_) | Self::TagWithDigest(_) | Self::NotAChange(_) => Class::Invalid,
             Self::NameInUse { .. } | Self::ImageInUse { .. } | Self::SeveralRepositories(_) => Class::Conflict,
+            Self::Change(error) => class_of_builder(error.class()),
             Self::Registry(error) => class_of_registry(error.class()),
             Self::Store(error) => class_of_store(error),
             Self::Serialize(_) | Self::Interrupted(_) => Class::Internal,

@@ -1,5 +1,6 @@
 //! Frees what no image, container or build holds any longer.
 
+use ferry_build::BuildCache;
 use ferry_store::{Reclaimed, Roots};
 
 use super::Error;
@@ -7,7 +8,7 @@ use crate::Engine;
 
 impl Engine {
     /// Removes content and layers that nothing holds. Their room is free soon after this returns.
-    pub(super) async fn collect_garbage(&self) -> Result<Reclaimed, Error> {
+    pub(crate) async fn collect_garbage(&self) -> Result<Reclaimed, Error> {
         let reclaimed = self
             .blocking(|engine| Ok(engine.store.gc(&engine.held_content()?)?))
             .await?;
@@ -28,6 +29,7 @@ impl Engine {
             roots.blobs.push(container.config.image_id);
             roots.layers.extend(&container.config.layers);
         }
+        roots.layers.extend(BuildCache::open(&self.store).layers()?);
         Ok(roots)
     }
 }

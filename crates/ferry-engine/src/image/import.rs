@@ -1,15 +1,22 @@
 //! Makes an image of one layer from the tar of a file system.
 
 use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use ferry_build::{BuildRequest, Context, ContextFile, ContextFilter, ErrorClass, PortError};
 use ferry_oci::oci_spec::image::MediaType;
 use ferry_oci::{Descriptor, Digest, History, ImageConfig, Platform, Reference, RootFs, media_type};
+use ferry_registry::Anonymous;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Error;
+use super::names::dangling;
 use crate::Engine;
+use crate::build::BuildOrder;
 
 /// What to make of a tar.
 #[derive(Debug, Clone, Default)]
@@ -20,14 +27,41 @@ pub struct ImportOptions {
     pub platform: Option<Platform>,
     /// A remark for its history.
     pub message: String,
+    /// Lines of a Dockerfile that set defaults: CMD, ENV, LABEL and so on.
+    pub changes: Vec<String>,
 }
 
 impl Engine {
-    /// Makes an image of the tar that `tar` gives, plain, gzip or zstd. Blocks; durable when this returns.
+    /// Makes an image of the tar that `tar` gives, plain, gzip or zstd. Durable when this returns.
     ///
     /// The same tar gives the same digest on every day: the image bears a constant time, as builds do.
-    pub fn import_image(&self, tar: impl Read, options: &ImportOptions) -> Result<Descriptor, Error> {
-        let _lease = self.store.lease();
+    pub async fn import_image<R>(&self, tar: R, options: ImportOptions) -> Result<Descriptor, Error>
+    where
+        R: Read + Send + 'static,
+    {
+        let lease = self.store.lease();
+        let (base, options) = self
+            .blocking(move |engine| Ok((engine.import_tar(tar, &options)?, options)))
+            .await?;
+        let target = match &options.changes[..] {
+            [] => base,
+            changes => self.change(&base, changes, options.platform.as_ref()).await?,
+        };
+        self.blocking(move |engine| {
+            match &options.name {
+                Some(name) => engine.set_image_name(name, &target)?,
+                None => engine.keep_nameless(&target)?,
+            }
+            let name = options.name.as_ref().map(Reference::familiar);
+            engine.image_event("import", &target, &name.unwrap_or_default())?;
+            drop(lease);
+            Ok(target)
+        })
+        .await
+    }
+
+    /// Stores the layer and its documents, without a name.
+    fn import_tar(&self, tar: impl Read, options: &ImportOptions) -> Result<Descriptor, Error> {
         let limits = ferry_store::Limits::default();
         let diff_id = self.store.layers().unpack(tar, None, &limits)?;
         let layer = self.store.layers().compress(&diff_id)?;
@@ -56,14 +90,32 @@ impl Engine {
             "config": config,
             "layers": [layer],
         });
-        let target = self.write_document(media_type::OCI_MANIFEST, &manifest)?;
-        match &options.name {
-            Some(name) => self.set_image_name(name, &target)?,
-            None => self.keep_nameless(&target)?,
-        }
-        let name = options.name.as_ref().map(Reference::familiar);
-        self.image_event("import", &target, &name.unwrap_or_default())?;
-        Ok(target)
+        self.write_document(media_type::OCI_MANIFEST, &manifest)
+    }
+
+    /// Builds `base` with further lines of a Dockerfile; `base` itself is not kept.
+    async fn change(
+        &self,
+        base: &Descriptor,
+        changes: &[String],
+        platform: Option<&Platform>,
+    ) -> Result<Descriptor, Error> {
+        let name = dangling(base)?;
+        let dockerfile = dockerfile(&name, changes)?;
+        let mut request = BuildRequest::new(Platform::host());
+        request.platforms.extend(platform.cloned());
+        request.dockerfile_name = "changes".to_owned();
+        let order = BuildOrder {
+            request,
+            context: Arc::new(Lines(dockerfile)),
+            credentials: Arc::new(Anonymous),
+        };
+        self.keep_nameless(base)?;
+        // Nobody watches; a channel without a reader is no hindrance to the builder.
+        let (events, _) = tokio::sync::mpsc::channel(1);
+        let built = Box::pin(self.build(order, events)).await;
+        self.remove_image_names(&[name])?;
+        Ok(built.map_err(Box::new)?.target)
     }
 
     fn write_document(&self, kind: &str, document: &impl serde::Serialize) -> Result<Descriptor, Error> {
@@ -76,4 +128,67 @@ impl Engine {
 fn constant_time() -> Option<String> {
     let time = OffsetDateTime::from_unix_timestamp(ferry_build::DEFAULT_EPOCH).ok()?;
     time.format(&Rfc3339).ok()
+}
+
+/// The instructions that set defaults. Source: Docker Engine API `ImageCreate`, parameter `changes`.
+const CHANGES: &[&str] = &[
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// A Dockerfile that makes `changes` to `base`. Each change is one line.
+fn dockerfile(base: &Reference, changes: &[String]) -> Result<String, Error> {
+    let mut dockerfile = format!("FROM {base}\n");
+    for change in changes {
+        let word = change.split_whitespace().next().unwrap_or_default();
+        let is_allowed = CHANGES.iter().any(|allowed| allowed.eq_ignore_ascii_case(word));
+        if !is_allowed || change.contains('\n') {
+            return Err(Error::NotAChange(change.chars().take(200).collect()));
+        }
+        dockerfile.push_str(change.trim_end_matches(['\\', ' ', '\t']));
+        dockerfile.push('\n');
+    }
+    Ok(dockerfile)
+}
+
+/// A build's files: a Dockerfile and nothing else.
+struct Lines(String);
+
+#[async_trait]
+impl Context for Lines {
+    async fn read(&self, file: ContextFile, limit_bytes: u64) -> Result<Option<Vec<u8>>, PortError> {
+        let is_small = self.0.len() as u64 <= limit_bytes;
+        Ok((file == ContextFile::Dockerfile && is_small).then(|| self.0.clone().into_bytes()))
+    }
+
+    async fn sync(&self, _filter: &ContextFilter) -> Result<PathBuf, PortError> {
+        Err(PortError::new(ErrorClass::Invalid, "changes read no files"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_set_defaults_and_nothing_else() {
+        let base = Reference::parse("base").expect("a reference");
+        let lines = |changes: &[&str]| dockerfile(&base, &changes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            lines(&["CMD [\"sh\"]", "env A=1"]).expect("changes"),
+            "FROM docker.io/library/base:latest\nCMD [\"sh\"]\nenv A=1\n"
+        );
+        for wrong in ["RUN x", "FROM x", "COPY a b", "", "CMD x\nRUN y", "# syntax=x"] {
+            assert!(lines(&[wrong]).is_err(), "{wrong:?}");
+        }
+    }
 }

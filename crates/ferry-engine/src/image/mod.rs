@@ -33,7 +33,7 @@ use crate::Engine;
 
 impl Engine {
     /// Runs `work` where it may block.
-    async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
+    pub(crate) async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Engine) -> Result<T, Error> + Send + 'static,

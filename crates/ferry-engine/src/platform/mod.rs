@@ -13,22 +13,22 @@ pub struct PlatformReport {
     /// The platform.
     pub platform: String,
     /// How its programs run.
-    pub support: PlatformSupport,
+    pub state: PlatformState,
     /// The emulator's path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulator: Option<String>,
     /// The emulator's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Why it is missing, and the remedy.
+    /// Why it is missing and the remedy, or what to know of the emulator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub note: Option<String>,
 }
 
 /// How programs of a platform run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PlatformSupport {
+pub enum PlatformState {
     /// By the CPU itself.
     Native,
     /// By an emulator that Ferry brings into containers.
@@ -50,32 +50,34 @@ fn report(entry: &Entry) -> PlatformReport {
     let platform: Platform = entry.cpu.platform();
     let mut report = PlatformReport {
         platform: platform.to_string(),
-        support: PlatformSupport::Native,
+        state: PlatformState::Native,
         emulator: None,
         version: None,
-        reason: None,
+        note: None,
     };
     match &entry.support {
         Support::Native => {}
         Support::Emulated(emulator) => {
-            report.support = PlatformSupport::Emulated;
+            report.state = PlatformState::Emulated;
             report.emulator = Some(emulator.path.display().to_string());
             report.version = emulator
                 .version
                 .map(|is| format!("{}.{}.{}", is.major, is.minor, is.patch));
+            let model = emulator.qemu_cpu.as_ref();
+            report.note = model.map(|model| format!("old emulator: QEMU_CPU={model} is set in containers"));
         }
         Support::GloballyRegistered(registration) => {
-            report.support = PlatformSupport::Registered;
+            report.state = PlatformState::Registered;
             report.emulator = Some(registration.interpreter.display().to_string());
         }
         Support::Missing { packages } => {
-            report.support = PlatformSupport::Missing;
+            report.state = PlatformState::Missing;
             let refused: String = entry
                 .refused
                 .iter()
                 .map(|refusal| format!("{}: {}; ", refusal.path.display(), refusal.reason))
                 .collect();
-            report.reason = Some(format!("{refused}install one of the packages {}", packages.join(", ")));
+            report.note = Some(format!("{refused}install one of the packages {}", packages.join(", ")));
         }
     }
     report

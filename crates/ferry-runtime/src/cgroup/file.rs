@@ -51,11 +51,7 @@ pub(super) fn failed(operation: &str, path: &Path, errno: Errno) -> Error {
     }
 }
 
-fn open<P: rustix::path::Arg>(
-    directory: BorrowedFd<'_>,
-    path: P,
-    flags: OFlags,
-) -> Result<OwnedFd, Errno> {
+fn open<P: rustix::path::Arg>(directory: BorrowedFd<'_>, path: P, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(
         directory,
         path,

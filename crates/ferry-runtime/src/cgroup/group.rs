@@ -106,12 +106,7 @@ impl Cgroup {
         Ok(pids)
     }
 
-    fn collect_procs(
-        &self,
-        place: Place<'_>,
-        relative: &str,
-        pids: &mut Vec<Pid>,
-    ) -> Result<(), Error> {
+    fn collect_procs(&self, place: Place<'_>, relative: &str, pids: &mut Vec<Pid>) -> Result<(), Error> {
         let list = format!("{relative}/cgroup.procs");
         match file::read_at(place.parent, &list) {
             Ok(text) => pids.extend(
@@ -123,8 +118,8 @@ impl Cgroup {
             Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(self.failed("read", place, &list, errno)),
         }
-        let below = subdirectories(place.parent, relative)
-            .map_err(|errno| self.failed("list", place, relative, errno))?;
+        let below =
+            subdirectories(place.parent, relative).map_err(|errno| self.failed("list", place, relative, errno))?;
         for name in below {
             self.collect_procs(place, &format!("{relative}/{name}"), pids)?;
         }
@@ -133,29 +128,21 @@ impl Cgroup {
 
     /// The group in each hierarchy.
     pub(super) fn places(&self) -> impl Iterator<Item = Place<'_>> {
-        self.parent
-            .places()
-            .map(|(index, hierarchy, parent)| Place {
-                index,
-                version: hierarchy.version,
-                parent,
-            })
+        self.parent.places().map(|(index, hierarchy, parent)| Place {
+            index,
+            version: hierarchy.version,
+            parent,
+        })
     }
 
     /// The group where a controller lives.
     pub(super) fn place_of(&self, controller: Controller) -> Option<Place<'_>> {
-        self.parent
-            .layout()
-            .find(controller)
-            .map(|index| self.place(index))
+        self.parent.layout().find(controller).map(|index| self.place(index))
     }
 
     /// The group in the version 2 hierarchy.
     pub(super) fn unified(&self) -> Option<Place<'_>> {
-        self.parent
-            .layout()
-            .unified()
-            .map(|index| self.place(index))
+        self.parent.layout().unified().map(|index| self.place(index))
     }
 
     /// The hierarchy that is asked who is in the group.
@@ -183,13 +170,8 @@ impl Cgroup {
     }
 
     pub(super) fn write(&self, place: Place<'_>, name: &str, value: &str) -> Result<(), Error> {
-        self.try_write(place, name, value).map_err(|errno| {
-            file::failed(
-                &format!("write {value:?} to"),
-                &self.file_path(place, name),
-                errno,
-            )
-        })
+        self.try_write(place, name, value)
+            .map_err(|errno| file::failed(&format!("write {value:?} to"), &self.file_path(place, name), errno))
     }
 
     pub(super) fn try_write(&self, place: Place<'_>, name: &str, value: &str) -> Result<(), Errno> {

@@ -61,11 +61,7 @@ impl Cgroup {
     }
 
     /// Where the group is frozen and the word for it in either version.
-    fn freezer<'a>(
-        &self,
-        v2: &'a str,
-        v1: &'a str,
-    ) -> Result<(Place<'_>, &'static str, &'a str), Error> {
+    fn freezer<'a>(&self, v2: &'a str, v1: &'a str) -> Result<(Place<'_>, &'static str, &'a str), Error> {
         if let Some(place) = self.unified() {
             return Ok((place, "cgroup.freeze", v2));
         }

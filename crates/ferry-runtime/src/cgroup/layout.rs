@@ -119,10 +119,7 @@ impl Layout {
     /// Reads this process's mounts, and which controllers a version 2 hierarchy offers.
     pub fn detect() -> Result<Layout, Error> {
         let mounted = mounted()?;
-        match mounted
-            .iter()
-            .any(|hierarchy| hierarchy.version == Version::V1)
-        {
+        match mounted.iter().any(|hierarchy| hierarchy.version == Version::V1) {
             true => Layout::new(of_version(mounted, Version::V1)),
             false => Layout::new(mounted),
         }
@@ -214,21 +211,14 @@ fn parse_mountinfo(mountinfo: &str) -> Vec<Hierarchy> {
             continue;
         };
         let mut tail = tail.split(' ');
-        let (kind, options) = (
-            tail.next().unwrap_or_default(),
-            tail.nth(1).unwrap_or_default(),
-        );
+        let (kind, options) = (tail.next().unwrap_or_default(), tail.nth(1).unwrap_or_default());
         let version = match kind {
             "cgroup" => Version::V1,
             "cgroup2" => Version::V2,
             _ => continue,
         };
         // A version 1 hierarchy is told by its options, whatever their order; version 2 is one.
-        let identity = if version == Version::V2 {
-            "cgroup2"
-        } else {
-            options
-        };
+        let identity = if version == Version::V2 { "cgroup2" } else { options };
         if seen.contains(&identity) {
             continue;
         }
@@ -251,10 +241,7 @@ fn unescape(field: &str) -> PathBuf {
     let mut rest = field;
     while let Some((before, after)) = rest.split_once('\\') {
         path.push_str(before);
-        match after
-            .get(..3)
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
-        {
+        match after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => {
                 path.push(char::from(byte));
                 rest = &after[3..];
@@ -302,14 +289,10 @@ mod tests {
 
     #[test]
     fn version_2_alone() {
-        let line =
-            "35 31 0:31 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot";
+        let line = "35 31 0:31 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot";
         let layout = Layout::new(parse_mountinfo(line)).unwrap();
         assert_eq!(layout.version(), Version::V2);
-        assert_eq!(
-            layout.hierarchies()[0].mount_point,
-            Path::new("/sys/fs/cgroup")
-        );
+        assert_eq!(layout.hierarchies()[0].mount_point, Path::new("/sys/fs/cgroup"));
     }
 
     #[test]

@@ -87,11 +87,7 @@ fn check_component(component: &str, whole: &str) -> Result<(), Error> {
     if component.chars().any(|c| c == '/' || c.is_control()) {
         return invalid("contains a slash or a control character");
     }
-    if KERNEL_FILES.contains(&component)
-        || KERNEL_PREFIXES
-            .iter()
-            .any(|prefix| component.starts_with(prefix))
-    {
+    if KERNEL_FILES.contains(&component) || KERNEL_PREFIXES.iter().any(|prefix| component.starts_with(prefix)) {
         return invalid("looks like one of the kernel's own files");
     }
     Ok(())
@@ -150,9 +146,6 @@ mod tests {
     #[test]
     fn ordinary_names_pass() {
         assert!(ChildName::parse(&"0f".repeat(32)).is_ok());
-        assert_eq!(
-            ParentPath::parse("/machine/ferry/").unwrap().as_str(),
-            "machine/ferry"
-        );
+        assert_eq!(ParentPath::parse("/machine/ferry/").unwrap().as_str(), "machine/ferry");
     }
 }

@@ -62,11 +62,7 @@ impl Parent {
                 Err(Errno::EXIST) => {}
                 Err(errno) => {
                     for place in made {
-                        let _ = rustix::fs::unlinkat(
-                            &self.inner.directories[place],
-                            name.as_str(),
-                            AtFlags::REMOVEDIR,
-                        );
+                        let _ = rustix::fs::unlinkat(&self.inner.directories[place], name.as_str(), AtFlags::REMOVEDIR);
                     }
                     return Err(file::failed("make", &self.child_path(place, name), errno));
                 }
@@ -142,8 +138,7 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 /// Walks down from the mount point, making each level and handing the controllers on.
 fn open_in(hierarchy: &Hierarchy, path: &ParentPath) -> Result<OwnedFd, Error> {
     let mut at = hierarchy.mount_point.clone();
-    let mut directory =
-        open_directory(CWD, &at).map_err(|errno| file::failed("open", &at, errno))?;
+    let mut directory = open_directory(CWD, &at).map_err(|errno| file::failed("open", &at, errno))?;
     for component in path.as_str().split('/') {
         hand_down(hierarchy, directory.as_fd()).map_err(|errno| not_handed_down(&at, errno))?;
         at.push(component);
@@ -151,8 +146,7 @@ fn open_in(hierarchy: &Hierarchy, path: &ParentPath) -> Result<OwnedFd, Error> {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(file::failed("make", &at, errno)),
         }
-        let child = open_directory(directory.as_fd(), component)
-            .map_err(|errno| file::failed("open", &at, errno))?;
+        let child = open_directory(directory.as_fd(), component).map_err(|errno| file::failed("open", &at, errno))?;
         if hierarchy.version == Version::V1 && hierarchy.controllers.contains(&Controller::Cpuset) {
             initialise_cpuset(directory.as_fd(), child.as_fd())
                 .map_err(|errno| file::failed("initialise the cpuset of", &at, errno))?;
@@ -208,10 +202,7 @@ fn initialise_cpuset(parent: BorrowedFd<'_>, child: BorrowedFd<'_>) -> Result<()
     file::write_at(child, "cgroup.clone_children", "1")
 }
 
-fn open_directory<P: rustix::path::Arg>(
-    directory: BorrowedFd<'_>,
-    path: P,
-) -> Result<OwnedFd, Errno> {
+fn open_directory<P: rustix::path::Arg>(directory: BorrowedFd<'_>, path: P) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(
         directory,
         path,

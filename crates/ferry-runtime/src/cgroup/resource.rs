@@ -62,9 +62,7 @@ impl Cgroup {
             match self.try_write(place, name, &setting.value) {
                 Ok(()) => return Ok(()),
                 // A control file that is not there cannot be made either: the kernel says EACCES.
-                Err(errno @ (Errno::NOENT | Errno::ACCESS | Errno::OPNOTSUPP)) => {
-                    missing = Some((name, errno))
-                }
+                Err(errno @ (Errno::NOENT | Errno::ACCESS | Errno::OPNOTSUPP)) => missing = Some((name, errno)),
                 Err(errno) => return Err(self.refused(place, name, setting, errno)),
             }
         }
@@ -102,9 +100,7 @@ impl Cgroup {
     /// OCI's `unified`: version 2 files by name.
     fn set_unified(&self, resources: &LinuxResources) -> Result<(), Error> {
         for (name, value) in resources.unified().iter().flatten() {
-            let controller = name
-                .split_once('.')
-                .and_then(|(prefix, _)| Controller::named(prefix));
+            let controller = name.split_once('.').and_then(|(prefix, _)| Controller::named(prefix));
             let place = match (controller, self.unified()) {
                 (None, _) => {
                     return Err(Error::InvalidValue {
@@ -159,11 +155,7 @@ impl Cgroup {
             };
             for line in rule.to_v1() {
                 file::write(fd, &line).map_err(|errno| {
-                    file::failed(
-                        &format!("write {line:?} to"),
-                        &self.file_path(place, name),
-                        errno,
-                    )
+                    file::failed(&format!("write {line:?} to"), &self.file_path(place, name), errno)
                 })?;
             }
         }

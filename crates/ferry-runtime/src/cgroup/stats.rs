@@ -147,17 +147,9 @@ impl Cgroup {
         let used = self.at(Controller::Cpuacct, |group, place| {
             Ok(Cpu {
                 total_ns: group.number(place, "cpuacct.usage")?.unwrap_or_default(),
-                user_ns: group
-                    .number(place, "cpuacct.usage_user")?
-                    .unwrap_or_default(),
-                system_ns: group
-                    .number(place, "cpuacct.usage_sys")?
-                    .unwrap_or_default(),
-                per_cpu_ns: numbers(
-                    &group
-                        .text(place, "cpuacct.usage_percpu")?
-                        .unwrap_or_default(),
-                ),
+                user_ns: group.number(place, "cpuacct.usage_user")?.unwrap_or_default(),
+                system_ns: group.number(place, "cpuacct.usage_sys")?.unwrap_or_default(),
+                per_cpu_ns: numbers(&group.text(place, "cpuacct.usage_percpu")?.unwrap_or_default()),
                 ..cpu.clone().unwrap_or_default()
             })
         })?;
@@ -168,9 +160,7 @@ impl Cgroup {
         let details = table(&self.text(place, "memory.stat")?.unwrap_or_default());
         Ok(match place.version {
             Version::V1 => Memory {
-                usage_bytes: self
-                    .number(place, "memory.usage_in_bytes")?
-                    .unwrap_or_default(),
+                usage_bytes: self.number(place, "memory.usage_in_bytes")?.unwrap_or_default(),
                 max_usage_bytes: self.number(place, "memory.max_usage_in_bytes")?,
                 limit_bytes: self
                     .number(place, "memory.limit_in_bytes")?
@@ -197,9 +187,7 @@ impl Cgroup {
         controller: Controller,
         read: impl FnOnce(&Self, Place<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.place_of(controller)
-            .map(|place| read(self, place))
-            .transpose()
+        self.place_of(controller).map(|place| read(self, place)).transpose()
     }
 
     /// A file's text; `None` where this kernel has no such file.
@@ -238,9 +226,7 @@ fn table(text: &str) -> BTreeMap<String, u64> {
 }
 
 fn numbers(text: &str) -> Vec<u64> {
-    text.split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect()
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// `8:0 Read 4096` lines; the kernel's sums are left out.
@@ -248,8 +234,7 @@ fn parse_blkio(text: &str) -> BlockIo {
     let mut block_io = BlockIo::default();
     for line in text.lines() {
         let mut words = line.split(' ');
-        let (Some(at), Some(operation), Some(value)) = (words.next(), words.next(), words.next())
-        else {
+        let (Some(at), Some(operation), Some(value)) = (words.next(), words.next(), words.next()) else {
             continue;
         };
         let (Some(device), Ok(value)) = (block_io.device(at), value.parse::<u64>()) else {
@@ -326,34 +311,22 @@ mod tests {
 
     #[test]
     fn blkio_of_version_1() {
-        let mut block_io =
-            parse_blkio("8:0 Read 4096\n8:0 Write 512\n8:0 Sync 9\n8:16 Write 1\nTotal 4609\n");
+        let mut block_io = parse_blkio("8:0 Read 4096\n8:0 Write 512\n8:0 Sync 9\n8:16 Write 1\nTotal 4609\n");
         add_operations(&mut block_io, &parse_blkio("8:0 Read 2\n8:0 Write 1\n"));
         assert_eq!(block_io.devices.len(), 2);
         let first = &block_io.devices[0];
         assert_eq!(
-            (
-                first.read_bytes,
-                first.write_bytes,
-                first.reads,
-                first.writes
-            ),
+            (first.read_bytes, first.write_bytes, first.reads, first.writes),
             (4096, 512, 2, 1)
         );
     }
 
     #[test]
     fn io_stat_of_version_2() {
-        let block_io =
-            parse_io_stat("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n\ngarbage\n");
+        let block_io = parse_io_stat("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n\ngarbage\n");
         let first = &block_io.devices[0];
         assert_eq!(
-            (
-                first.read_bytes,
-                first.write_bytes,
-                first.reads,
-                first.writes
-            ),
+            (first.read_bytes, first.write_bytes, first.reads, first.writes),
             (1, 2, 3, 4)
         );
         assert_eq!(block_io.devices.len(), 1);

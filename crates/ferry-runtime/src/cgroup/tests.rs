@@ -98,10 +98,7 @@ fn a_missing_group_is_empty_and_removed() {
     let Some(fixture) = Fixture::new("missing") else {
         return;
     };
-    let ghost = fixture
-        .group
-        .parent()
-        .child(&ChildName::parse("ghost").unwrap());
+    let ghost = fixture.group.parent().child(&ChildName::parse("ghost").unwrap());
     assert!(!ghost.exists());
     assert!(ghost.procs().unwrap().is_empty());
     assert_eq!(ghost.kill_all().unwrap(), KillOutcome::Empty);
@@ -116,19 +113,9 @@ fn joining_child() {
         return;
     };
     let (parent, name) = path.trim_start_matches('/').rsplit_once('/').unwrap();
-    let parent = Parent::open(
-        &Layout::detect().unwrap(),
-        &ParentPath::parse(parent).unwrap(),
-    )
-    .unwrap();
-    parent
-        .child(&ChildName::parse(name).unwrap())
-        .join_self()
-        .unwrap();
-    print!(
-        "{}",
-        std::fs::read_to_string("/proc/thread-self/cgroup").unwrap()
-    );
+    let parent = Parent::open(&Layout::detect().unwrap(), &ParentPath::parse(parent).unwrap()).unwrap();
+    parent.child(&ChildName::parse(name).unwrap()).join_self().unwrap();
+    print!("{}", std::fs::read_to_string("/proc/thread-self/cgroup").unwrap());
 }
 
 #[test]
@@ -146,11 +133,7 @@ fn a_process_joins_every_hierarchy() {
         .lines()
         .filter(|line| line.ends_with(&fixture.group.path()))
         .count();
-    assert_eq!(
-        joined,
-        fixture.group.parent().layout().hierarchies().len(),
-        "{text}"
-    );
+    assert_eq!(joined, fixture.group.parent().layout().hierarchies().len(), "{text}");
 }
 
 #[test]
@@ -170,10 +153,7 @@ fn everyone_below_is_killed_and_the_group_goes(fixture: Option<Fixture>) {
     let first = fixture.spawn("while :; do (sleep 60 & sleep 60 &) ; read x; done");
     let second = fixture.spawn("exec sleep 60");
     let procs = fixture.group.procs().unwrap();
-    assert!(
-        procs.contains(&first) && procs.contains(&second),
-        "{procs:?}"
-    );
+    assert!(procs.contains(&first) && procs.contains(&second), "{procs:?}");
     assert_eq!(fixture.group.kill_all().unwrap(), KillOutcome::Killed);
     for child in &mut fixture.children {
         child.wait().unwrap();
@@ -224,14 +204,9 @@ fn limits_are_set_changed_and_read_back() {
     // Up beyond memory+swap of before, then down below: the kernel wants opposite orders.
     for limit in [268_435_456_u64, 33_554_432] {
         fixture
-            .set(&format!(
-                r#"{{"memory": {{"limit": {limit}, "swap": {limit}}}}}"#
-            ))
+            .set(&format!(r#"{{"memory": {{"limit": {limit}, "swap": {limit}}}}}"#))
             .unwrap();
-        assert_eq!(
-            fixture.group.stats().unwrap().memory.unwrap().limit_bytes,
-            Some(limit)
-        );
+        assert_eq!(fixture.group.stats().unwrap().memory.unwrap().limit_bytes, Some(limit));
     }
     fixture
         .set(r#"{"memory": {"limit": -1}, "pids": {"limit": -1}}"#)
@@ -250,16 +225,10 @@ fn impossible_limits_name_the_field() {
         return;
     };
     let error = fixture.set(r#"{"cpu": {"cpus": "4000"}}"#).unwrap_err();
-    assert!(
-        error.to_string().starts_with("set cpu.cpus to 4000: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("set cpu.cpus to 4000: "), "{error}");
     let error = fixture.set(r#"{"unified": {"../../x": "1"}}"#).unwrap_err();
     assert!(
-        matches!(
-            error,
-            Error::InvalidValue { .. } | Error::NotOnThisVersion { .. }
-        ),
+        matches!(error, Error::InvalidValue { .. } | Error::NotOnThisVersion { .. }),
         "{error}"
     );
 }
@@ -304,10 +273,7 @@ fn device_rules_hold_on_version_1() {
     }
     fixture.group.set_devices(crate::profile::RULES).unwrap();
     assert_devices_are_filtered(&mut fixture);
-    fixture
-        .group
-        .set_devices(crate::profile::PRIVILEGED_RULES)
-        .unwrap();
+    fixture.group.set_devices(crate::profile::PRIVILEGED_RULES).unwrap();
 }
 
 #[test]
@@ -330,7 +296,8 @@ fn device_rules_hold_on_version_2() {
 
 /// /dev/zero may be read, memory may not; neither version has a say in what is no device.
 fn assert_devices_are_filtered(fixture: &mut Fixture) {
-    let script = "head -c1 /dev/zero >/dev/null || exit 1; head -c1 /dev/kmsg && exit 2; head -c1 /etc/passwd || exit 3";
+    let script =
+        "head -c1 /dev/zero >/dev/null || exit 1; head -c1 /dev/kmsg && exit 2; head -c1 /etc/passwd || exit 3";
     fixture.spawn(script);
     assert_eq!(fixture.children[0].wait().unwrap().code(), Some(0));
 }

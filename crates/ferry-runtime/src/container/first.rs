@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ferry_sys::{
     SingleThreaded,
-    process::{CloneOptions, Forked, Namespaces, ParentOfNew, clone, exit_now, unshare},
+    process::{CloneOptions, Forked, Namespaces, ParentOfNew, Personality, clone, exit_now, set_personality, unshare},
 };
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
@@ -26,15 +26,23 @@ pub(crate) struct ContainerPlan {
     pub(crate) proof: SingleThreaded,
     pub(crate) namespaces: NamespacePlan,
     pub(crate) cgroup: Cgroup,
-    /// Whether the process is born in its cgroup (CLONE_INTO_CGROUP).
-    pub(crate) born_in_cgroup: bool,
     pub(crate) emulation: Option<emulation::Namespace>,
     pub(crate) hostname: Option<String>,
     pub(crate) domainname: Option<String>,
     pub(crate) sysctls: Vec<Sysctl>,
     pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) personality: Option<Personality>,
     pub(crate) root: Plan,
     pub(crate) process: ProcessPlan,
+}
+
+/// How the first process comes into its cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IntoCgroup {
+    /// It was cloned into it (CLONE_INTO_CGROUP).
+    Born,
+    /// It joins it.
+    ByItself,
 }
 
 impl ContainerPlan {
@@ -45,7 +53,7 @@ impl ContainerPlan {
     }
 
     /// The life of the process in between: it makes the first process as its sibling, and ends.
-    pub(crate) fn run_launcher(self, channel: OwnedFd) -> ! {
+    pub(crate) fn run_launcher(mut self, channel: OwnedFd) -> ! {
         die_with_parent();
         match self.launch() {
             Ok(Forked::Parent(child)) => {
@@ -58,20 +66,19 @@ impl ContainerPlan {
     }
 
     /// The life of the first process.
-    pub(crate) fn run(self, channel: OwnedFd) -> ! {
+    pub(crate) fn run(self, channel: OwnedFd, way: IntoCgroup) -> ! {
         die_with_parent();
-        if let Err(fault) = self.enter_surroundings() {
+        if let Err(fault) = self.enter_surroundings(way) {
             fail(channel.as_fd(), fault);
         }
         self.run_inside(&channel)
     }
 
-    fn launch(&self) -> Result<Forked, Fault> {
-        self.enter_surroundings()?;
+    fn launch(&mut self) -> Result<Forked, Fault> {
+        self.enter_surroundings(IntoCgroup::ByItself)?;
+        self.root.mount_shared(&self.namespaces)?;
         if let Some(emulation) = &self.emulation {
-            emulation.enter().map_err(|error| Fault::Emulation {
-                reason: error.to_string(),
-            })?;
+            emulation.enter()?;
         }
         let options = CloneOptions {
             namespaces: self.namespaces.new,
@@ -82,11 +89,9 @@ impl ContainerPlan {
     }
 
     /// What is done with the host's rights: cgroup, oom score, namespaces that exist.
-    fn enter_surroundings(&self) -> Result<(), Fault> {
-        if !self.born_in_cgroup {
-            self.cgroup.join_self().map_err(|error| Fault::Cgroup {
-                reason: error.to_string(),
-            })?;
+    fn enter_surroundings(&self, way: IntoCgroup) -> Result<(), Fault> {
+        if way == IntoCgroup::ByItself {
+            self.cgroup.join_self()?;
         }
         set_oom_score(self.oom_score_adj)?;
         self.namespaces.join()
@@ -117,6 +122,9 @@ impl ContainerPlan {
             unshare(self.proof, Namespaces::CGROUP).map_err(Fault::system("unshare cgroup"))?;
         }
         setsid().map_err(Fault::system("setsid"))?;
+        if let Some(personality) = self.personality {
+            set_personality(personality).map_err(Fault::system("personality"))?;
+        }
         if self.namespaces.is_private(Namespaces::UTS) {
             if let Some(name) = &self.hostname {
                 sethostname(name.as_bytes()).map_err(Fault::system("sethostname"))?;

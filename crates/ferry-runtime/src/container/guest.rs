@@ -56,9 +56,7 @@ impl GuestPlan {
     }
 
     fn enter(&self, channel: &OwnedFd) -> Result<Forked, Fault> {
-        self.cgroup.join_self().map_err(|error| Fault::Cgroup {
-            reason: error.to_string(),
-        })?;
+        self.cgroup.join_self()?;
         set_oom_score(self.oom_score_adj)?;
         let mut namespaces = ThreadNameSpaceType::MOUNT
             | ThreadNameSpaceType::PROCESS_ID
@@ -69,20 +67,13 @@ impl GuestPlan {
         if self.user_namespace {
             namespaces |= ThreadNameSpaceType::USER;
         }
-        move_into_thread_name_spaces(self.host.as_fd(), namespaces).map_err(|errno| {
-            Fault::Namespace {
-                kind: "container's".to_owned(),
-                path: None,
-                errno: errno.into(),
-            }
+        move_into_thread_name_spaces(self.host.as_fd(), namespaces).map_err(|errno| Fault::Namespace {
+            kind: "container's".to_owned(),
+            path: None,
+            errno: errno.into(),
         })?;
         let mut keep = vec![channel.as_raw_fd()];
-        if let Streams::Pipes {
-            stdin,
-            stdout,
-            stderr,
-        } = &self.process.streams
-        {
+        if let Streams::Pipes { stdin, stdout, stderr } = &self.process.streams {
             keep.extend([stdin, stdout, stderr].map(AsRawFd::as_raw_fd));
         }
         close_from(3, &keep, Closing::Now).map_err(Fault::system("close_range"))?;

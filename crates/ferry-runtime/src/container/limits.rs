@@ -19,19 +19,13 @@ const UNLIMITED: u64 = u64::MAX;
 /// Sorts out what can be given: without CAP_SYS_RESOURCE no hard limit above the caller's own.
 /// Source: getrlimit(2).
 pub(crate) fn clamp(asked: &[PosixRlimit]) -> (Vec<Limit>, Vec<Warning>) {
-    let may_raise = rustix::thread::capabilities(None).is_ok_and(|sets| {
-        sets.effective
-            .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
-    });
+    let may_raise = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE));
     let mut warnings = Vec::new();
     let mut limits = Vec::new();
     for limit in asked {
         let (name, resource) = resource(limit.typ());
-        let most = if may_raise {
-            None
-        } else {
-            getrlimit(resource).maximum
-        };
+        let most = if may_raise { None } else { getrlimit(resource).maximum };
         let (value, clamped) = clamp_one(limit.soft(), limit.hard(), most);
         if let Some(given) = clamped {
             warnings.push(Warning::RlimitClamped {
@@ -40,11 +34,7 @@ pub(crate) fn clamp(asked: &[PosixRlimit]) -> (Vec<Limit>, Vec<Warning>) {
                 given,
             });
         }
-        limits.push(Limit {
-            name,
-            resource,
-            value,
-        });
+        limits.push(Limit { name, resource, value });
     }
     (limits, warnings)
 }
@@ -52,7 +42,7 @@ pub(crate) fn clamp(asked: &[PosixRlimit]) -> (Vec<Limit>, Vec<Warning>) {
 /// Gives the limits to the calling process.
 pub(crate) fn apply(limits: &[Limit]) -> Result<(), Fault> {
     for limit in limits {
-        setrlimit(limit.resource, limit.value.clone()).map_err(|errno| Fault::Rlimit {
+        setrlimit(limit.resource, limit.value).map_err(|errno| Fault::Rlimit {
             name: limit.name.to_owned(),
             errno: errno.into(),
         })?;
@@ -96,12 +86,7 @@ fn resource(kind: PosixRlimitType) -> (&'static str, Resource) {
 mod tests {
     use super::*;
 
-    fn check(
-        asked: (u64, u64),
-        most: Option<u64>,
-        want: (Option<u64>, Option<u64>),
-        told: Option<u64>,
-    ) {
+    fn check(asked: (u64, u64), most: Option<u64>, want: (Option<u64>, Option<u64>), told: Option<u64>) {
         let (value, clamped) = clamp_one(asked.0, asked.1, most);
         assert_eq!((value.current, value.maximum), want);
         assert_eq!(clamped, told);
@@ -109,12 +94,7 @@ mod tests {
 
     #[test]
     fn limits_are_clamped_and_told() {
-        check(
-            (1024, 524_288),
-            Some(20_000),
-            (Some(1024), Some(20_000)),
-            Some(20_000),
-        );
+        check((1024, 524_288), Some(20_000), (Some(1024), Some(20_000)), Some(20_000));
         check(
             (30_000, 40_000),
             Some(20_000),

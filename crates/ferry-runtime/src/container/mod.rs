@@ -15,7 +15,7 @@ mod stdio;
 mod sysctl;
 mod user;
 
-pub(crate) use first::ContainerPlan;
+pub(crate) use first::{ContainerPlan, IntoCgroup};
 pub(crate) use guest::GuestPlan;
 pub(crate) use namespaces::NamespacePlan;
 pub(crate) use process::ProcessPlan;

@@ -32,10 +32,7 @@ impl NamespacePlan {
     /// Reads a spec. User and time namespaces of a container's own are not supported yet.
     pub(crate) fn of(spec: &Spec) -> Result<NamespacePlan, Fault> {
         let mut plan = NamespacePlan::default();
-        let list = spec
-            .linux()
-            .as_ref()
-            .and_then(|linux| linux.namespaces().as_ref());
+        let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         for namespace in list.into_iter().flatten() {
             let kind = namespace.typ();
             if let Some(path) = namespace.path() {
@@ -90,9 +87,7 @@ impl NamespacePlan {
 
     /// Whether a pid namespace is joined, for which a further child is needed.
     pub(crate) fn joins_pid(&self) -> bool {
-        self.joined
-            .iter()
-            .any(|joined| joined.kind == LinuxNamespaceType::Pid)
+        self.joined.iter().any(|joined| joined.kind == LinuxNamespaceType::Pid)
     }
 }
 

@@ -68,11 +68,7 @@ impl Privileges {
 }
 
 fn become_user(identity: &Identity) -> Result<(), Fault> {
-    let groups: Vec<Gid> = identity
-        .groups
-        .iter()
-        .map(|gid| Gid::from_raw(*gid))
-        .collect();
+    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     set_thread_groups(&groups).map_err(Fault::system("setgroups"))?;
     let gid = Gid::from_raw(identity.gid);
     set_thread_res_gid(gid, gid, gid).map_err(Fault::system("setresgid"))?;

@@ -4,7 +4,7 @@
 use std::{
     ffi::CString,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use oci_spec::runtime::Process;
@@ -84,12 +84,7 @@ impl ProcessPlan {
         if !process.cwd().is_absolute() && !process.cwd().as_os_str().is_empty() {
             return Err(spec("process.cwd", "is not absolute"));
         }
-        let numeric = process
-            .user()
-            .additional_gids()
-            .iter()
-            .flatten()
-            .map(u32::to_string);
+        let numeric = process.user().additional_gids().iter().flatten().map(u32::to_string);
         let (limits, warnings) = limits::clamp(process.rlimits().as_deref().unwrap_or_default());
         let plan = ProcessPlan {
             id: id.to_owned(),
@@ -116,11 +111,7 @@ impl ProcessPlan {
 
     /// Does inside the root what can fail for reasons that lie in the image: user, working
     /// directory, terminal.
-    pub(super) fn make_ready(
-        mut self,
-        root: BorrowedFd<'_>,
-        console: Console,
-    ) -> Result<ReadyProcess, Fault> {
+    pub(super) fn make_ready(mut self, root: BorrowedFd<'_>, console: Console) -> Result<ReadyProcess, Fault> {
         if let Ok(name) = CString::new(self.id.as_str()) {
             // A kernel without keyrings, or a quota that is used up: then there is none to share.
             let _ = ferry_sys::keyring::join_session(&name);
@@ -137,8 +128,7 @@ impl ProcessPlan {
             self.env
                 .push(format!("HOME={}", identity.home.as_deref().unwrap_or("/")));
         }
-        let cwd = open_or_create(root, &self.cwd, Shape::Folder)
-            .map_err(|errno| self.cwd_fault(errno.into()))?;
+        let cwd = open_or_create(root, &self.cwd, Shape::Folder).map_err(|errno| self.cwd_fault(errno.into()))?;
         Ok(ReadyProcess {
             plan: self,
             identity,
@@ -177,20 +167,8 @@ impl ReadyProcess {
         ferry_sys::signals::die_of_broken_pipes();
         match (&self.terminal, &self.plan.streams) {
             (Some(terminal), _) => terminal.install(&self.identity)?,
-            (
-                None,
-                Streams::Pipes {
-                    stdin,
-                    stdout,
-                    stderr,
-                },
-            ) => {
-                stdio::install(
-                    stdin.as_fd(),
-                    stdout.as_fd(),
-                    stderr.as_fd(),
-                    &self.identity,
-                )?;
+            (None, Streams::Pipes { stdin, stdout, stderr }) => {
+                stdio::install(stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), &self.identity)?;
             }
             (None, Streams::Terminal(_)) => {}
         }
@@ -205,7 +183,7 @@ impl ReadyProcess {
     fn enter_cwd(&self) -> Result<(), Fault> {
         fchdir(&self.cwd).map_err(|errno| self.plan.cwd_fault(errno.into()))?;
         let path = getcwd(Vec::new()).map_err(|errno| self.plan.cwd_fault(errno.into()))?;
-        if Path::new(std::str::from_utf8(path.as_bytes()).unwrap_or("/")).is_absolute() {
+        if path.as_bytes().starts_with(b"/") {
             Ok(())
         } else {
             Err(self.plan.cwd_fault(rustix::io::Errno::NOENT.into()))
@@ -214,11 +192,7 @@ impl ReadyProcess {
 }
 
 /// Sends an event; `None` if nobody is there to hear it.
-pub(super) fn tell(
-    channel: BorrowedFd<'_>,
-    event: &Event,
-    descriptors: &[BorrowedFd<'_>],
-) -> Option<()> {
+pub(super) fn tell(channel: BorrowedFd<'_>, event: &Event, descriptors: &[BorrowedFd<'_>]) -> Option<()> {
     let body = serde_json::to_vec(event).ok()?;
     protocol::send(channel, &body, descriptors).ok()
 }

@@ -26,10 +26,7 @@ pub(crate) fn become_program(args: &[String], env: &[String]) -> StartError {
         program: program.to_owned(),
         reason: "invalid argument".to_owned(),
     };
-    let Some(command) = Command::new(
-        args.iter().map(String::as_str),
-        env.iter().map(String::as_str),
-    ) else {
+    let Some(command) = Command::new(args.iter().map(String::as_str), env.iter().map(String::as_str)) else {
         return not_found();
     };
     let Ok(path_c) = CString::new(path.as_str()) else {
@@ -85,10 +82,7 @@ fn explain(program: &str, path: &str, errno: crate::Errno) -> StartError {
     if errno == crate::Errno::from(Errno::NOEXEC)
         && let Some(elf_machine) = elf_machine(path)
     {
-        return StartError::Foreign {
-            program,
-            elf_machine,
-        };
+        return StartError::Foreign { program, elf_machine };
     }
     // After a successful check, "not found" is about the interpreter that the file names.
     if errno == crate::Errno::from(Errno::NOENT) {
@@ -132,18 +126,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().to_str().unwrap();
         std::fs::write(folder.path().join("run"), "#!/bin/sh\n").unwrap();
-        std::fs::set_permissions(folder.path().join("run"), PermissionsExt::from_mode(0o755))
-            .unwrap();
+        std::fs::set_permissions(folder.path().join("run"), PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.path().join("data"), "x").unwrap();
         std::fs::create_dir(folder.path().join("folder")).unwrap();
         let env = [format!("PATH=/nonexistent:{dir}")];
         let words = |program: &str| find(program, &env).unwrap_err().to_string();
 
         assert_eq!(find("run", &env).unwrap(), format!("{dir}/run"));
-        assert_eq!(
-            find(&format!("{dir}/run"), &env).unwrap(),
-            format!("{dir}/run")
-        );
+        assert_eq!(find(&format!("{dir}/run"), &env).unwrap(), format!("{dir}/run"));
         for missing in ["ghost", "data", "folder"] {
             let want = format!(r#"exec: "{missing}": executable file not found in $PATH"#);
             assert_eq!(words(missing), want);
@@ -153,10 +143,7 @@ mod tests {
             r#"exec: "/ghost": stat /ghost: no such file or directory"#
         );
         let data = format!("{dir}/data");
-        assert_eq!(
-            words(&data),
-            format!(r#"exec: "{data}": permission denied"#)
-        );
+        assert_eq!(words(&data), format!(r#"exec: "{data}": permission denied"#));
         let sub = format!("{dir}/folder");
         assert_eq!(words(&sub), format!(r#"exec: "{sub}": is a directory"#));
     }

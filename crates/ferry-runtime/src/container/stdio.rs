@@ -6,10 +6,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{
-        FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, fstatfs, major, minor,
-        openat2,
-    },
+    fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, fstatfs, major, minor, openat2},
     io::Errno,
     process::ioctl_tiocsctty,
     pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
@@ -60,14 +57,8 @@ impl Terminal {
         };
         let find = |flags| {
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-            openat2(
-                root,
-                "dev/pts/ptmx",
-                flags | OFlags::CLOEXEC,
-                Mode::empty(),
-                resolve,
-            )
-            .map_err(fault("open /dev/pts/ptmx"))
+            openat2(root, "dev/pts/ptmx", flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+                .map_err(fault("open /dev/pts/ptmx"))
         };
         let probe = find(OFlags::PATH)?;
         let stat = fstat(&probe).map_err(fault("stat /dev/pts/ptmx"))?;
@@ -75,15 +66,12 @@ impl Terminal {
             && (major(stat.st_rdev), minor(stat.st_rdev)) == PTMX
             && fstatfs(&probe).is_ok_and(|fs| fs.f_type == DEVPTS_MAGIC);
         if !genuine {
-            return Err(fault("/dev/pts/ptmx is no terminal multiplexer")(
-                Errno::NODEV,
-            ));
+            return Err(fault("/dev/pts/ptmx is no terminal multiplexer")(Errno::NODEV));
         }
         let controller = find(OFlags::RDWR | OFlags::NOCTTY)?;
         unlockpt(&controller).map_err(fault("unlock"))?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let process_side =
-            ioctl_tiocgptpeer(&controller, flags).map_err(fault("open the other side"))?;
+        let process_side = ioctl_tiocgptpeer(&controller, flags).map_err(fault("open the other side"))?;
         let winsize = Winsize {
             ws_row: size.rows,
             ws_col: size.columns,
@@ -123,8 +111,7 @@ pub(super) fn install(
         return Ok(());
     }
     for stream in [stdin, stdout, stderr] {
-        let is_null =
-            fstat(stream).is_ok_and(|stat| (major(stat.st_rdev), minor(stat.st_rdev)) == NULL);
+        let is_null = fstat(stream).is_ok_and(|stat| (major(stat.st_rdev), minor(stat.st_rdev)) == NULL);
         if !is_null {
             // The group stays, as it is `tty` for terminals. Fails where ids are not mapped: then
             // the owner stays as well.
@@ -139,14 +126,10 @@ const NULL: (u32, u32) = (1, 3);
 /// The host's /dev/null, for a standard input that is closed.
 pub(crate) fn open_null() -> Result<OwnedFd, Fault> {
     let path = Path::new("/dev/null");
-    rustix::fs::openat(
-        rustix::fs::CWD,
-        path,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|errno| Fault::Device {
-        path: path.to_owned(),
-        errno: errno.into(),
+    rustix::fs::openat(rustix::fs::CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+        Fault::Device {
+            path: path.to_owned(),
+            errno: errno.into(),
+        }
     })
 }

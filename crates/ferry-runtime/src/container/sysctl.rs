@@ -16,10 +16,9 @@ pub(crate) fn parse(spec: &Spec) -> Result<Vec<Sysctl>, Fault> {
     let namespaces = linux.namespaces().as_deref().unwrap_or_default();
     let mut sysctls = Vec::new();
     for (name, value) in linux.sysctl().iter().flatten() {
-        let sysctl =
-            Sysctl::parse(name, value, namespaces).map_err(|error| Fault::SysctlNotAllowed {
-                reason: error.to_string(),
-            })?;
+        let sysctl = Sysctl::parse(name, value, namespaces).map_err(|error| Fault::SysctlNotAllowed {
+            reason: error.to_string(),
+        })?;
         sysctls.push(sysctl);
     }
     // A map has no order; failures are to be the same each time.

@@ -42,45 +42,27 @@ const ID_MAX: i64 = i32::MAX as i64;
 
 /// Resolves a user (`""`, `user`, `uid`, each also with `:group` or `:gid`) and further groups by
 /// the root's /etc/passwd and /etc/group, which may be missing.
-pub(crate) fn resolve(
-    root: BorrowedFd<'_>,
-    user: &str,
-    more_groups: &[String],
-) -> Result<Identity, UserFault> {
+pub(crate) fn resolve(root: BorrowedFd<'_>, user: &str, more_groups: &[String]) -> Result<Identity, UserFault> {
     let passwd = read(root, "etc/passwd")?;
     let group = read(root, "etc/group")?;
     resolve_by(&passwd, &group, user, more_groups)
 }
 
-fn resolve_by(
-    passwd: &str,
-    group: &str,
-    user: &str,
-    more_groups: &[String],
-) -> Result<Identity, UserFault> {
+fn resolve_by(passwd: &str, group: &str, user: &str, more_groups: &[String]) -> Result<Identity, UserFault> {
     let (user, explicit_group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (user, None),
     };
-    let number = if user.is_empty() {
-        Some(0)
-    } else {
-        parse_id(user)?
-    };
-    let entry = passwd
-        .lines()
-        .filter_map(parse_user)
-        .find(|entry| match number {
-            Some(uid) => entry.uid == uid,
-            None => entry.name == user,
-        });
+    let number = if user.is_empty() { Some(0) } else { parse_id(user)? };
+    let entry = passwd.lines().filter_map(parse_user).find(|entry| match number {
+        Some(uid) => entry.uid == uid,
+        None => entry.name == user,
+    });
     let uid = match (&entry, number) {
         (Some(entry), _) => entry.uid,
         (None, Some(uid)) => uid,
         (None, None) => {
-            return Err(UserFault::NoUser {
-                name: user.to_owned(),
-            });
+            return Err(UserFault::NoUser { name: user.to_owned() });
         }
     };
     let mut gid = entry.as_ref().map_or(0, |entry| entry.gid);
@@ -102,15 +84,8 @@ fn resolve_by(
     groups.push(gid);
     groups.sort_unstable();
     groups.dedup();
-    let home = entry
-        .map(|entry| entry.home.to_owned())
-        .filter(|home| !home.is_empty());
-    Ok(Identity {
-        uid,
-        gid,
-        groups,
-        home,
-    })
+    let home = entry.map(|entry| entry.home.to_owned()).filter(|home| !home.is_empty());
+    Ok(Identity { uid, gid, groups, home })
 }
 
 fn find_group(group: &str, name: &str) -> Result<u32, UserFault> {
@@ -122,9 +97,7 @@ fn find_group(group: &str, name: &str) -> Result<u32, UserFault> {
         .filter_map(parse_group)
         .find(|entry| entry.name == name)
         .map(|entry| entry.gid)
-        .ok_or_else(|| UserFault::NoGroup {
-            name: name.to_owned(),
-        })
+        .ok_or_else(|| UserFault::NoGroup { name: name.to_owned() })
 }
 
 /// A number if it looks like one; whatever looks like one is never a name.
@@ -146,12 +119,7 @@ fn parse_user(line: &str) -> Option<User<'_>> {
     let uid = file_id(fields.next()?)?;
     let gid = file_id(fields.next().unwrap_or("0"))?;
     let home = fields.nth(1).unwrap_or("");
-    Some(User {
-        name,
-        uid,
-        gid,
-        home,
-    })
+    Some(User { name, uid, gid, home })
 }
 
 fn parse_group(line: &str) -> Option<Group<'_>> {
@@ -168,9 +136,7 @@ fn parse_group(line: &str) -> Option<Group<'_>> {
 
 /// An id in a file; lines with an impossible one do not count.
 fn file_id(text: &str) -> Option<u32> {
-    text.parse::<u32>()
-        .ok()
-        .filter(|id| i64::from(*id) <= ID_MAX)
+    text.parse::<u32>().ok().filter(|id| i64::from(*id) <= ID_MAX)
 }
 
 fn read(root: BorrowedFd<'_>, path: &str) -> Result<String, UserFault> {
@@ -181,13 +147,7 @@ fn read(root: BorrowedFd<'_>, path: &str) -> Result<String, UserFault> {
     };
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     // First without opening what it is: opening a device or a pipe can have effects, or wait.
-    let probe = match openat2(
-        root,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        resolve,
-    ) {
+    let probe = match openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
         Ok(probe) => probe,
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(String::new()),
         Err(errno) => return Err(fault(errno)),
@@ -234,7 +194,10 @@ staff:x:50:app
 app:x:1001:
 ";
 
-    fn check(user: &str, more: &[&str], want: Result<(u32, u32, &[u32], Option<&str>), UserFault>) {
+    /// Uid, gid, groups, home.
+    type Want<'a> = (u32, u32, &'a [u32], Option<&'a str>);
+
+    fn check(user: &str, more: &[&str], want: Result<Want<'_>, UserFault>) {
         let more: Vec<String> = more.iter().map(|name| (*name).to_owned()).collect();
         let got = resolve_by(PASSWD, GROUP, user, &more);
         let want = want.map(|(uid, gid, groups, home)| Identity {
@@ -250,29 +213,13 @@ app:x:1001:
     fn users_resolve_as_in_docker() {
         check("", &[], Ok((0, 0, &[0, 10], Some("/root"))));
         check("root", &[], Ok((0, 0, &[0, 10], Some("/root"))));
-        check(
-            "app",
-            &[],
-            Ok((1000, 1001, &[10, 50, 1001], Some("/srv/app"))),
-        );
-        check(
-            "1000",
-            &[],
-            Ok((1000, 1001, &[10, 50, 1001], Some("/srv/app"))),
-        );
+        check("app", &[], Ok((1000, 1001, &[10, 50, 1001], Some("/srv/app"))));
+        check("1000", &[], Ok((1000, 1001, &[10, 50, 1001], Some("/srv/app"))));
         check("app:staff", &[], Ok((1000, 50, &[50], Some("/srv/app"))));
         check("app:4242", &[], Ok((1000, 4242, &[4242], Some("/srv/app"))));
-        check(
-            "app:",
-            &[],
-            Ok((1000, 1001, &[10, 50, 1001], Some("/srv/app"))),
-        );
+        check("app:", &[], Ok((1000, 1001, &[10, 50, 1001], Some("/srv/app"))));
         check("5000", &[], Ok((5000, 0, &[0], None)));
-        check(
-            "5000:staff",
-            &["wheel", "9"],
-            Ok((5000, 50, &[9, 10, 50], None)),
-        );
+        check("5000:staff", &["wheel", "9"], Ok((5000, 50, &[9, 10, 50], None)));
         check(":staff", &[], Ok((0, 50, &[50], Some("/root"))));
     }
 
@@ -287,34 +234,10 @@ app:x:1001:
 
     #[test]
     fn unknown_names_are_errors() {
-        check(
-            "ghost",
-            &[],
-            Err(UserFault::NoUser {
-                name: "ghost".into(),
-            }),
-        );
-        check(
-            "app:ghosts",
-            &[],
-            Err(UserFault::NoGroup {
-                name: "ghosts".into(),
-            }),
-        );
-        check(
-            "app",
-            &["ghosts"],
-            Err(UserFault::NoGroup {
-                name: "ghosts".into(),
-            }),
-        );
-        check(
-            "huge",
-            &[],
-            Err(UserFault::NoUser {
-                name: "huge".into(),
-            }),
-        );
+        check("ghost", &[], Err(UserFault::NoUser { name: "ghost".into() }));
+        check("app:ghosts", &[], Err(UserFault::NoGroup { name: "ghosts".into() }));
+        check("app", &["ghosts"], Err(UserFault::NoGroup { name: "ghosts".into() }));
+        check("huge", &[], Err(UserFault::NoUser { name: "huge".into() }));
     }
 
     #[test]
@@ -343,14 +266,7 @@ app:x:1001:
         );
 
         std::fs::remove_dir(&passwd).unwrap();
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &passwd,
-            FileType::Fifo,
-            Mode::from_raw_mode(0o644),
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &passwd, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
         assert_eq!(
             call(),
             Err(UserFault::NotRegular {

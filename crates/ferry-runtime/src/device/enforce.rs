@@ -42,10 +42,7 @@ fn load(rules: &[Rule]) -> Result<std::os::fd::OwnedFd, Error> {
         let mut log = vec![0; LOG_BYTES];
         bpf::load_device_program(&program, &mut log).map_err(|error| Error::Load {
             errno: errno(&error),
-            log: String::from_utf8_lossy(&log)
-                .trim_end_matches('\0')
-                .trim()
-                .to_owned(),
+            log: String::from_utf8_lossy(&log).trim_end_matches('\0').trim().to_owned(),
         })
     })
 }
@@ -55,9 +52,7 @@ fn attached(cgroup: BorrowedFd<'_>) -> Result<Vec<u32>, Error> {
 }
 
 fn attach(error: io::Error) -> Error {
-    Error::Attach {
-        errno: errno(&error),
-    }
+    Error::Attach { errno: errno(&error) }
 }
 
 fn errno(error: &io::Error) -> Errno {

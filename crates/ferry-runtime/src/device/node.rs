@@ -68,21 +68,12 @@ mod tests {
     #[test]
     fn the_hosts_null_is_among_them() {
         let nodes = host_nodes();
-        let null = nodes
-            .iter()
-            .find(|node| node.path() == Path::new("/dev/null"));
+        let null = nodes.iter().find(|node| node.path() == Path::new("/dev/null"));
         let Some(null) = null else {
             eprintln!("skipped: needs /dev/null");
             return;
         };
-        assert_eq!(
-            (null.major(), null.minor(), null.typ()),
-            (1, 3, LinuxDeviceType::C)
-        );
-        assert!(
-            nodes
-                .iter()
-                .all(|node| !node.path().starts_with("/dev/pts"))
-        );
+        assert_eq!((null.major(), null.minor(), null.typ()), (1, 3, LinuxDeviceType::C));
+        assert!(nodes.iter().all(|node| !node.path().starts_with("/dev/pts")));
     }
 }

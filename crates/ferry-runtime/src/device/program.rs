@@ -97,17 +97,12 @@ fn block(rule: &Rule) -> Vec<Instruction> {
 
 fn access_bits(access: Access) -> i32 {
     let bit = |has, bit| if has { bit } else { 0 };
-    bit(access.read, ACCESS_READ)
-        | bit(access.write, ACCESS_WRITE)
-        | bit(access.mknod, ACCESS_MKNOD)
+    bit(access.read, ACCESS_READ) | bit(access.write, ACCESS_WRITE) | bit(access.mknod, ACCESS_MKNOD)
 }
 
 fn answer(verdict: Verdict) -> [Instruction; 2] {
     let allow = i32::from(verdict == Verdict::Allow);
-    [
-        constant(MOVE_CONSTANT, ANSWER, allow),
-        instruction(EXIT, 0, 0, 0, 0),
-    ]
+    [constant(MOVE_CONSTANT, ANSWER, allow), instruction(EXIT, 0, 0, 0, 0)]
 }
 
 fn load(register: u8, offset: i16) -> Instruction {
@@ -237,11 +232,7 @@ mod tests {
         compare(profile::RULES);
         compare(profile::PRIVILEGED_RULES);
         compare(&[]);
-        compare(&rules(&[
-            "deny a *:* rwm",
-            "allow c 1:3 r",
-            "allow c 1:3 w",
-        ]));
+        compare(&rules(&["deny a *:* rwm", "allow c 1:3 r", "allow c 1:3 w"]));
         compare(&rules(&[
             "allow a *:* rwm",
             "deny c 10:229 rwm",
@@ -269,12 +260,6 @@ mod tests {
         assert!(run(&program, TYPE_BLOCK, 8, 0, ACCESS_MKNOD));
         assert!(!run(&program, TYPE_BLOCK, 8, 0, ACCESS_READ));
         assert!(!run(&program, TYPE_CHAR, 1, 1, ACCESS_READ));
-        assert!(!run(
-            &program,
-            TYPE_CHAR,
-            10,
-            229,
-            ACCESS_READ | ACCESS_WRITE
-        ));
+        assert!(!run(&program, TYPE_CHAR, 10, 229, ACCESS_READ | ACCESS_WRITE));
     }
 }

@@ -166,8 +166,7 @@ impl Rule {
             kind,
             major: number(major)?,
             minor: number(minor)?,
-            access: Access::parse(letters)
-                .ok_or_else(|| invalid("the access is not made of r, w and m"))?,
+            access: Access::parse(letters).ok_or_else(|| invalid("the access is not made of r, w and m"))?,
             verdict: Verdict::Allow,
         })
     }
@@ -199,14 +198,11 @@ impl Rule {
             minor: number(rule.minor())?,
             access: match rule.access().as_deref() {
                 None | Some("") => Access::ALL,
-                Some(letters) => Access::parse(letters)
-                    .ok_or_else(|| invalid("the access is not made of r, w and m"))?,
+                Some(letters) => {
+                    Access::parse(letters).ok_or_else(|| invalid("the access is not made of r, w and m"))?
+                }
             },
-            verdict: if rule.allow() {
-                Verdict::Allow
-            } else {
-                Verdict::Deny
-            },
+            verdict: if rule.allow() { Verdict::Allow } else { Verdict::Deny },
         })
     }
 
@@ -259,10 +255,7 @@ mod tests {
     fn rules_of_the_command_line() {
         assert_eq!(Rule::parse("c 1:3 mr").unwrap().to_v1(), ["c 1:3 rm"]);
         assert_eq!(Rule::parse("b 8:* w").unwrap().to_v1(), ["b 8:* w"]);
-        assert_eq!(
-            Rule::parse("a *:* rwm").unwrap(),
-            Rule::everything(Verdict::Allow)
-        );
+        assert_eq!(Rule::parse("a *:* rwm").unwrap(), Rule::everything(Verdict::Allow));
         for bad in [
             "",
             "c",

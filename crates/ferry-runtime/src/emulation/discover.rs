@@ -8,9 +8,7 @@ use ferry_oci::cpu::{self, Cpu};
 
 use super::elf::{self, Linkage};
 use super::registration::{Registered, find, registered_on_this_host};
-use super::{
-    Emulator, Emulators, Entry, PACKAGES, Refusal, RefusalReason, Support, Version, probe,
-};
+use super::{Emulator, Emulators, Entry, PACKAGES, Refusal, RefusalReason, Support, Version, probe};
 
 /// Where emulators are looked for after the folders that were given.
 const USUAL: &[&str] = &["/usr/libexec/ferry", "/usr/bin"];
@@ -61,10 +59,7 @@ fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered]) -> 
         entry.support = Support::Native;
         return entry;
     }
-    for path in searched
-        .iter()
-        .flat_map(|directory| candidates(directory, cpu))
-    {
+    for path in searched.iter().flat_map(|directory| candidates(directory, cpu)) {
         match take(&path) {
             Ok(None) => {}
             Ok(Some(version)) => {
@@ -81,11 +76,7 @@ fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered]) -> 
 }
 
 fn candidates(directory: &Path, cpu: &Cpu) -> [PathBuf; 2] {
-    [
-        format!("qemu-{}-static", cpu.qemu),
-        format!("qemu-{}", cpu.qemu),
-    ]
-    .map(|name| directory.join(name))
+    [format!("qemu-{}-static", cpu.qemu), format!("qemu-{}", cpu.qemu)].map(|name| directory.join(name))
 }
 
 /// `Ok(None)` when there is no such file, otherwise what it says of its version.
@@ -134,21 +125,12 @@ mod tests {
                 "qemu-aarch64 version 10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)\nCopyright",
                 "10.0.13",
             ),
-            (
-                "qemu-arm version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)",
-                "7.2.22",
-            ),
+            ("qemu-arm version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "7.2.22"),
             ("qemu-arm version 8.1", "8.1.0"),
         ] {
             assert_eq!(Version::find(text).unwrap().to_string(), expect);
         }
-        for bad in [
-            "",
-            "version ",
-            "version x.y",
-            "version 10",
-            "version 99999999999.1",
-        ] {
+        for bad in ["", "version ", "version x.y", "version 10", "version 99999999999.1"] {
             assert_eq!(Version::find(bad), None, "{bad:?}");
         }
     }
@@ -174,8 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_no_static_emulator_is_refused_with_its_reason() {
-        let directory =
-            std::env::temp_dir().join(format!("ferry-emulators-{}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("ferry-emulators-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let cpu = Cpu::named("s390x").unwrap();
         std::fs::write(directory.join("qemu-s390x-static"), "#!/bin/sh\n").unwrap();
@@ -185,15 +166,8 @@ mod tests {
         if Cpu::host() == cpu {
             return;
         }
-        let reasons: Vec<_> = entry
-            .refused
-            .iter()
-            .map(|refusal| &refusal.reason)
-            .collect();
-        assert_eq!(
-            reasons,
-            [&RefusalReason::NoProgram, &RefusalReason::Dynamic]
-        );
+        let reasons: Vec<_> = entry.refused.iter().map(|refusal| &refusal.reason).collect();
+        assert_eq!(reasons, [&RefusalReason::NoProgram, &RefusalReason::Dynamic]);
         assert_eq!(entry.support, Support::Missing { packages: PACKAGES });
     }
 }

@@ -35,10 +35,7 @@ pub(super) fn inspect(file: &File) -> io::Result<Option<(&'static Cpu, Linkage)>
     let size = u64::from(layout.half(&header, layout.entry_size_at));
     let count = u64::from(layout.half(&header, layout.count_at)).min(MAX_PROGRAM_HEADERS);
     for index in 0..count {
-        let Some(at) = size
-            .checked_mul(index)
-            .and_then(|skip| table.checked_add(skip))
-        else {
+        let Some(at) = size.checked_mul(index).and_then(|skip| table.checked_add(skip)) else {
             return Ok(None);
         };
         let mut kind = [0; 4];
@@ -163,12 +160,7 @@ mod tests {
         for cpu in ferry_oci::cpu::ALL {
             let mut header = [0xff; HEADER_LEN];
             header[..20].copy_from_slice(&cpu.binfmt_magic());
-            assert_eq!(
-                inspect(&file(&header)).unwrap(),
-                None,
-                "{}",
-                cpu.architecture
-            );
+            assert_eq!(inspect(&file(&header)).unwrap(), None, "{}", cpu.architecture);
         }
     }
 
@@ -194,20 +186,14 @@ mod tests {
             bytes[low..low + 2].copy_from_slice(&place(64));
             bytes[layout.entry_size_at..][..2].copy_from_slice(&place(32));
             bytes[layout.count_at..][..2].copy_from_slice(&place(1));
-            assert_eq!(
-                inspect(&file(&bytes)).unwrap(),
-                Some((cpu, Linkage::Static))
-            );
+            assert_eq!(inspect(&file(&bytes)).unwrap(), Some((cpu, Linkage::Static)));
             let kind = if layout.little {
                 PT_INTERP.to_le_bytes()
             } else {
                 PT_INTERP.to_be_bytes()
             };
             bytes[HEADER_LEN..].copy_from_slice(&kind);
-            assert_eq!(
-                inspect(&file(&bytes)).unwrap(),
-                Some((cpu, Linkage::Dynamic))
-            );
+            assert_eq!(inspect(&file(&bytes)).unwrap(), Some((cpu, Linkage::Dynamic)));
         }
     }
 }

@@ -30,9 +30,7 @@ pub enum CreateError {
     #[error("this kernel has no binfmt_misc; load it with `modprobe binfmt_misc`")]
     NoBinfmtMisc,
     /// The host forbids executable memory files.
-    #[error(
-        "this host forbids executable memory files; allow them with `sysctl vm.memfd_noexec=0`"
-    )]
+    #[error("this host forbids executable memory files; allow them with `sysctl vm.memfd_noexec=0`")]
     ExecutableMemoryForbidden,
     /// An emulator's file cannot be read.
     #[error("emulator {}: {errno}", path.display())]

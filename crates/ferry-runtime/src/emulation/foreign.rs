@@ -24,9 +24,7 @@ impl ExplainForeign {
     pub fn of(header: &[u8], emulators: &Emulators) -> Option<ExplainForeign> {
         let machine = machine(header)?;
         let cpu = Cpu::of_elf(header);
-        let support = cpu
-            .and_then(|cpu| emulators.of(cpu))
-            .map(|entry| &entry.support);
+        let support = cpu.and_then(|cpu| emulators.of(cpu)).map(|entry| &entry.support);
         match support {
             Some(Support::Native) => None,
             Some(Support::Emulated(_) | Support::GloballyRegistered(_)) => Some(ExplainForeign {
@@ -45,14 +43,11 @@ impl ExplainForeign {
     /// From what an executing process could tell: only the machine.
     #[must_use]
     pub fn of_machine(machine: u16, emulators: &Emulators) -> ExplainForeign {
-        let entry = emulators
-            .iter()
-            .find(|entry| entry.cpu.elf_machine == machine);
+        let entry = emulators.iter().find(|entry| entry.cpu.elf_machine == machine);
         ExplainForeign {
             machine,
             cpu: entry.map(|entry| entry.cpu),
-            emulator_exists: entry
-                .is_some_and(|entry| !matches!(entry.support, Support::Missing { .. })),
+            emulator_exists: entry.is_some_and(|entry| !matches!(entry.support, Support::Missing { .. })),
         }
     }
 }
@@ -121,10 +116,7 @@ mod tests {
             "the program is for IBM S/390 (linux/s390x), which this host does not run and has no emulator for; \
              install the package qemu-user or qemu-user-static"
         );
-        assert_eq!(
-            ExplainForeign::of(&header, &emulators(Support::Native)),
-            None
-        );
+        assert_eq!(ExplainForeign::of(&header, &emulators(Support::Native)), None);
         let mut unknown = header;
         unknown[18..20].copy_from_slice(&[1, 2]);
         assert_eq!(

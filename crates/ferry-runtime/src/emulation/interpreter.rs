@@ -15,11 +15,7 @@ use super::CreateError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
     /// The programs' CPU.
-    #[serde(
-        rename = "architecture",
-        serialize_with = "write_cpu",
-        deserialize_with = "read_cpu"
-    )]
+    #[serde(rename = "architecture", serialize_with = "write_cpu", deserialize_with = "read_cpu")]
     pub cpu: &'static Cpu,
     /// The emulator's file on the host.
     pub path: PathBuf,
@@ -37,12 +33,7 @@ impl Interpreter {
     /// Flags: `P` keeps argv[0], `O` and `C` let set-uid programs be what they are, within the
     /// namespace, and `F` opens the interpreter now, so that no root needs to hold it.
     pub(super) fn line(&self, memory: &OwnedFd) -> String {
-        let escape = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .map(|byte| format!("\\x{byte:02x}"))
-                .collect::<String>()
-        };
+        let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
         format!(
             ":{}:M::{}:{}:/proc/self/fd/{}:POCF",
             self.cpu.architecture,
@@ -60,11 +51,7 @@ impl Interpreter {
         let mut source = File::open(&self.path).map_err(|error| self.unreadable(&error))?;
         let mut memory = executable_memory(&self.path)?;
         std::io::copy(&mut source, &mut memory).map_err(|error| self.unreadable(&error))?;
-        let seals = SealFlags::SEAL
-            | SealFlags::SHRINK
-            | SealFlags::GROW
-            | SealFlags::WRITE
-            | SealFlags::EXEC;
+        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::EXEC;
         rustix::fs::fcntl_add_seals(&memory, seals).map_err(|errno| CreateError::Step {
             step: "seal an emulator",
             errno,
@@ -136,10 +123,7 @@ mod tests {
             }
         };
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
-        assert_eq!(
-            std::fs::read(&path).unwrap(),
-            std::fs::read("/proc/self/exe").unwrap()
-        );
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read("/proc/self/exe").unwrap());
         let reopened = std::fs::OpenOptions::new().write(true).open(&path);
         assert!(reopened.and_then(|mut file| file.write_all(b"x")).is_err());
         assert!(File::from(memory).set_len(0).is_err());
@@ -150,12 +134,7 @@ mod tests {
         let interpreter = Interpreter::new(Cpu::named("riscv64").unwrap(), PathBuf::from("/q"));
         let sent = serde_json::to_string(&interpreter).unwrap();
         assert_eq!(sent, r#"{"architecture":"riscv64","path":"/q"}"#);
-        assert_eq!(
-            serde_json::from_str::<Interpreter>(&sent).unwrap(),
-            interpreter
-        );
-        assert!(
-            serde_json::from_str::<Interpreter>(r#"{"architecture":"z80","path":"/q"}"#).is_err()
-        );
+        assert_eq!(serde_json::from_str::<Interpreter>(&sent).unwrap(), interpreter);
+        assert!(serde_json::from_str::<Interpreter>(r#"{"architecture":"z80","path":"/q"}"#).is_err());
     }
 }

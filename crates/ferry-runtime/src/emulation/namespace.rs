@@ -10,8 +10,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
 };
 use rustix::process::{WaitId, WaitIdOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -45,13 +45,9 @@ impl Namespace {
     /// Makes the namespace with nothing registered.
     fn empty() -> Result<Namespace, CreateError> {
         let proof = SingleThreaded::prove().map_err(|_| CreateError::NotSingleThreaded)?;
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(step("make a socket pair"))?;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(step("make a socket pair"))?;
         let options = CloneOptions {
             namespaces: Namespaces::USER.with(Namespaces::MOUNT),
             parent: ParentOfNew::Caller,
@@ -68,10 +64,7 @@ impl Namespace {
                 let made = receive(&child, &ours);
                 drop(ours);
                 // It ends by itself: its socket is closed now, if it has not ended already.
-                let reaped = rustix::process::waitid(
-                    WaitId::PidFd(child.pidfd.as_fd()),
-                    WaitIdOptions::EXITED,
-                );
+                let reaped = rustix::process::waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
                 reaped.map_err(step("wait for the namespace's maker"))?;
                 made
             }
@@ -99,8 +92,7 @@ impl Namespace {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let register = rustix::fs::openat(&self.binfmt, "register", flags, Mode::empty())
             .map_err(step("open binfmt_misc's register"))?;
-        rustix::io::write(&register, interpreter.line(&memory).as_bytes())
-            .map_err(step("register an emulator"))?;
+        rustix::io::write(&register, interpreter.line(&memory).as_bytes()).map_err(step("register an emulator"))?;
         Ok(())
     }
 
@@ -143,12 +135,7 @@ fn mount_and_send(socket: &OwnedFd) {
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
             ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
             let done = 0_i32.to_ne_bytes();
-            rustix::net::sendmsg(
-                socket,
-                &[IoSlice::new(&done)],
-                &mut ancillary,
-                SendFlags::NOSIGNAL,
-            )
+            rustix::net::sendmsg(socket, &[IoSlice::new(&done)], &mut ancillary, SendFlags::NOSIGNAL)
         }
         Err(errno) => {
             let answer = errno.raw_os_error().to_ne_bytes();
@@ -163,20 +150,14 @@ fn mount_and_send(socket: &OwnedFd) {
 fn mount() -> Result<OwnedFd, Errno> {
     let context = rustix::mount::fsopen("binfmt_misc", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_create(&context)?;
-    rustix::mount::fsmount(
-        &context,
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::empty(),
-    )
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
 /// The caller's part: maps the namespace, lets the maker go on, takes the mount.
 fn receive(child: &Child, socket: &OwnedFd) -> Result<Namespace, CreateError> {
     for map in ["uid_map", "gid_map"] {
-        let own = std::fs::read_to_string(format!("/proc/self/{map}"))
-            .map_err(io_step("read the id map"))?;
-        std::fs::write(format!("/proc/{}/{map}", child.pid), identity(&own))
-            .map_err(io_step("write the id map"))?;
+        let own = std::fs::read_to_string(format!("/proc/self/{map}")).map_err(io_step("read the id map"))?;
+        std::fs::write(format!("/proc/{}/{map}", child.pid), identity(&own)).map_err(io_step("write the id map"))?;
     }
     let user = rustix::fs::open(
         format!("/proc/{}/ns/user", child.pid),
@@ -184,8 +165,7 @@ fn receive(child: &Child, socket: &OwnedFd) -> Result<Namespace, CreateError> {
         Mode::empty(),
     )
     .map_err(step("open the user namespace"))?;
-    rustix::net::send(socket, &[0], SendFlags::NOSIGNAL)
-        .map_err(step("let the namespace's maker go on"))?;
+    rustix::net::send(socket, &[0], SendFlags::NOSIGNAL).map_err(step("let the namespace's maker go on"))?;
     let mut answer = [0; 4];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -231,8 +211,7 @@ fn identity(own: &str) -> String {
     let mut map = String::new();
     for line in own.lines() {
         let mut fields = line.split_whitespace();
-        if let (Some(inside), Some(_), Some(count)) = (fields.next(), fields.next(), fields.next())
-        {
+        if let (Some(inside), Some(_), Some(count)) = (fields.next(), fields.next(), fields.next()) {
             let _ = writeln!(map, "{inside} {inside} {count}");
         }
     }
@@ -256,41 +235,23 @@ mod tests {
 
     #[test]
     fn every_id_is_mapped_to_itself() {
-        assert_eq!(
-            identity("         0          0 4294967295\n"),
-            "0 0 4294967295\n"
-        );
-        assert_eq!(
-            identity("0 100000 65536\n70000 5 1\n"),
-            "0 0 65536\n70000 70000 1\n"
-        );
+        assert_eq!(identity("         0          0 4294967295\n"), "0 0 4294967295\n");
+        assert_eq!(identity("0 100000 65536\n70000 5 1\n"), "0 0 65536\n70000 70000 1\n");
         assert_eq!(identity("garbage\n"), "");
     }
 
     #[test]
     fn causes_have_their_own_words() {
-        assert!(matches!(
-            mount_error(Errno::PERM),
-            CreateError::KernelTooOld
-        ));
-        assert!(matches!(
-            mount_error(Errno::NODEV),
-            CreateError::NoBinfmtMisc
-        ));
-        assert!(matches!(
-            mount_error(Errno::NOMEM),
-            CreateError::Step { .. }
-        ));
+        assert!(matches!(mount_error(Errno::PERM), CreateError::KernelTooOld));
+        assert!(matches!(mount_error(Errno::NODEV), CreateError::NoBinfmtMisc));
+        assert!(matches!(mount_error(Errno::NOMEM), CreateError::Step { .. }));
     }
 
     #[test]
     fn threads_are_noticed() {
         let (send, receive) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || receive.recv());
-        assert!(matches!(
-            Namespace::create(&[]),
-            Err(CreateError::NotSingleThreaded)
-        ));
+        assert!(matches!(Namespace::create(&[]), Err(CreateError::NotSingleThreaded)));
         drop(send);
         let _ = thread.join().unwrap();
     }

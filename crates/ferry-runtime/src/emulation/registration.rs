@@ -96,14 +96,10 @@ fn parse(name: String, text: &str) -> Option<Registered> {
     }
     let field = |name: &str| {
         let mut lines = lines.clone();
-        lines
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim)
+        lines.find_map(|line| line.strip_prefix(name)).map(str::trim)
     };
     Some(Registered {
-        offset: field("offset ")
-            .and_then(|digits| digits.parse().ok())
-            .unwrap_or(0),
+        offset: field("offset ").and_then(|digits| digits.parse().ok()).unwrap_or(0),
         magic: field("magic ").and_then(bytes).unwrap_or_default(),
         mask: field("mask ").and_then(bytes).unwrap_or_default(),
         registration: Registration {
@@ -153,11 +149,7 @@ mask ffffffffffffff00fffffffffffffffffeffffff
     fn what_is_disabled_or_torn_takes_nothing() {
         assert!(parse(String::new(), &DEBIAN_ARM64.replace("enabled", "disabled")).is_none());
         assert!(parse(String::new(), "enabled\n").is_none());
-        let extension = parse(
-            String::new(),
-            "enabled\ninterpreter /x\nflags: \nextension .jar\n",
-        )
-        .unwrap();
+        let extension = parse(String::new(), "enabled\ninterpreter /x\nflags: \nextension .jar\n").unwrap();
         assert!(find(&[extension], Cpu::host()).is_none());
         let odd = parse(
             String::new(),

@@ -83,9 +83,7 @@ impl Version {
     #[must_use]
     pub fn find(text: &str) -> Option<Version> {
         let (_, rest) = text.split_once("version ")?;
-        let numbers = rest
-            .split(|c: char| !c.is_ascii_digit() && c != '.')
-            .next()?;
+        let numbers = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
         let mut parts = numbers.split('.').map(str::parse);
         let mut part = || parts.next().and_then(Result::ok);
         Some(Version {
@@ -134,9 +132,7 @@ impl Emulators {
         self.entries
             .iter()
             .filter_map(|entry| match &entry.support {
-                Support::Emulated(emulator) => {
-                    Some(Interpreter::new(entry.cpu, emulator.path.clone()))
-                }
+                Support::Emulated(emulator) => Some(Interpreter::new(entry.cpu, emulator.path.clone())),
                 _ => None,
             })
             .collect()

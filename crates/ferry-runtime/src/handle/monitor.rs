@@ -8,11 +8,15 @@ use std::{
     },
     path::Path,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
-    net::{AddressFamily, SocketFlags, SocketType, connect, socket_with},
+    net::{
+        AddressFamily, Shutdown, SocketFlags, SocketType, connect, shutdown, socket_with,
+        sockopt::{Timeout, set_socket_timeout},
+    },
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -140,8 +144,7 @@ impl Monitor {
     /// stops the process' output once 64 KiB wait for it; one that vanishes is dropped.
     /// Source: Docker Engine API ContainerAttach.
     pub fn attach(&self, options: AttachOptions) -> Result<UnixStream, Error> {
-        self.descriptor(&Call::Attach(options))
-            .map(UnixStream::from)
+        self.descriptor(&Call::Attach(options)).map(UnixStream::from)
     }
 
     /// A stream that yields one [`crate::Exit`] as JSON when the process has ended, and then ends.
@@ -163,28 +166,31 @@ impl Monitor {
     }
 
     fn call(&self, call: &Call) -> Result<(Answer, Option<OwnedFd>), Error> {
-        let body = serde_json::to_vec(&protocol::RequestRef {
-            version: VERSION,
-            call,
-        })
-        .map_err(|source| Error::Protocol { source })?;
-        let connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let body = serde_json::to_vec(&protocol::RequestRef { version: VERSION, call })
+            .map_err(|source| Error::Protocol { source })?;
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         protocol::send(connection.as_fd(), &body, &[]).map_err(|source| lost("send", source))?;
         let (answer, descriptors) = expect_answer(&connection)?;
         Ok((answer, descriptors.into_iter().next()))
     }
 }
 
+/// How long an answer may take: a cold disk is slow, but nothing takes minutes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits for an answer; a refusal becomes the error that it stands for.
 pub(super) fn expect_answer(connection: &OwnedFd) -> Result<(Answer, Vec<OwnedFd>), Error> {
-    let frame = protocol::receive(connection.as_fd())
+    let patience = Some(PATIENCE);
+    set_socket_timeout(connection, Timeout::Recv, patience).map_err(|errno| lost("limit", errno.into()))?;
+    let received = protocol::receive(connection.as_fd());
+    if received.is_err() {
+        // An answer that comes after all would be taken for the next one's.
+        let _ = shutdown(connection, Shutdown::Both);
+    }
+    let frame = received
         .map_err(|source| lost("receive", source))?
         .ok_or(Error::MonitorDied)?;
-    let answer =
-        serde_json::from_slice(&frame.body).map_err(|source| Error::Protocol { source })?;
+    let answer = serde_json::from_slice(&frame.body).map_err(|source| Error::Protocol { source })?;
     match answer {
         Answer::Refused(refusal) => Err(refused(refusal)),
         answer => Ok((answer, frame.descriptors)),

@@ -43,20 +43,14 @@ impl Remains {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             other => other.map_err(fault)?,
         }
-        let notes = match openat(
-            &folder,
-            NOTES,
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        let notes = match openat(&folder, NOTES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             other => other.map_err(fault)?,
         };
-        let text =
-            io::read_to_string(std::fs::File::from(notes)).map_err(|source| Error::Remains {
-                state_dir: state_dir.to_owned(),
-                source,
-            })?;
+        let text = io::read_to_string(std::fs::File::from(notes)).map_err(|source| Error::Remains {
+            state_dir: state_dir.to_owned(),
+            source,
+        })?;
         // Notes that were cut off are of a monitor that had made nothing else yet.
         let notes = serde_json::from_str::<Notes>(&text).ok();
         let cgroup = notes.and_then(|notes| notes.cgroup);

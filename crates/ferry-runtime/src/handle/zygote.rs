@@ -10,6 +10,7 @@ use std::{
 };
 
 use ferry_sys::process::Command;
+use oci_spec::runtime::Spec;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
@@ -20,9 +21,11 @@ use rustix::{
 
 use super::Monitor;
 use crate::{
-    Error, Exec, Launch, cgroup,
-    emulation::Emulators,
-    protocol::{self, Call, EmulatorChoice, VERSION},
+    Error, Exec, Launch,
+    capability::{Capability, CapabilitySets},
+    cgroup,
+    emulation::{Emulators, Interpreter},
+    protocol::{self, Call, EmulationPlace, VERSION},
     zygote::{ARGV1, SOCKET},
 };
 
@@ -62,6 +65,8 @@ struct Process {
 struct Emulation {
     user_namespace: OwnedFd,
     binfmt: OwnedFd,
+    /// For containers that get a namespace of their own.
+    interpreters: Vec<Interpreter>,
 }
 
 impl ZygoteOptions {
@@ -102,8 +107,9 @@ impl Zygote {
         if emulation.is_some() {
             return Ok(());
         }
+        let interpreters = emulators.interpreters();
         let call = Call::PrepareEmulation {
-            emulators: EmulatorChoice::all(emulators),
+            interpreters: interpreters.clone(),
         };
         let connection = self.order(&call, &[])?;
         let (_, descriptors) = super::monitor::expect_answer(&connection)?;
@@ -113,6 +119,7 @@ impl Zygote {
         *emulation = Some(Emulation {
             user_namespace,
             binfmt,
+            interpreters,
         });
         Ok(())
     }
@@ -122,18 +129,25 @@ impl Zygote {
     /// If the returned handle is dropped before [`Monitor::start`], the container is undone.
     /// [`Error::Launch`] says what failed; nothing is left then.
     pub fn launch(&self, launch: &Launch) -> Result<Monitor, Error> {
-        let call = Call::Launch(Box::new(launch.clone()));
-        let emulation = lock(&self.emulation);
-        let descriptors = match (&launch.emulate, emulation.as_ref()) {
-            (None, _) => Vec::new(),
-            (Some(_), Some(emulation)) => {
-                vec![emulation.user_namespace.as_fd(), emulation.binfmt.as_fd()]
+        let prepared = lock(&self.emulation);
+        let (place, descriptors) = match (&launch.emulate, prepared.as_ref()) {
+            (None, _) => (None, Vec::new()),
+            (Some(_), Some(prepared)) if can_mount(&launch.spec) => {
+                (Some(EmulationPlace::Own(prepared.interpreters.clone())), Vec::new())
             }
+            (Some(_), Some(prepared)) => (
+                Some(EmulationPlace::Shared),
+                vec![prepared.user_namespace.as_fd(), prepared.binfmt.as_fd()],
+            ),
             (Some(architecture), None) => {
                 return Err(Error::NoEmulation {
                     architecture: architecture.clone(),
                 });
             }
+        };
+        let call = Call::Launch {
+            launch: Box::new(launch.clone()),
+            emulation: place,
         };
         self.make(&call, &descriptors)
     }
@@ -164,11 +178,8 @@ impl Zygote {
         let (near, far) = pair().map_err(|source| Error::SpawnZygote { source })?;
         self.deliver(&far)?;
         drop(far);
-        let body = serde_json::to_vec(&protocol::RequestRef {
-            version: VERSION,
-            call,
-        })
-        .map_err(|source| Error::Protocol { source })?;
+        let body = serde_json::to_vec(&protocol::RequestRef { version: VERSION, call })
+            .map_err(|source| Error::Protocol { source })?;
         match protocol::send(near.as_fd(), &body, descriptors) {
             Ok(()) => Ok(near),
             Err(_) => Err(Error::MonitorDied),
@@ -182,9 +193,7 @@ impl Zygote {
             return Ok(());
         }
         *process = Process::start(&self.program, &self.options)?;
-        process
-            .take(connection)
-            .map_err(|source| Error::SpawnZygote { source })
+        process.take(connection).map_err(|source| Error::SpawnZygote { source })
     }
 }
 
@@ -193,14 +202,8 @@ impl Process {
         let start = || {
             let (near, far) = pair()?;
             let oom_score_adj = options.oom_score_adj.to_string();
-            let arguments = [
-                "ferry-zygote",
-                ARGV1,
-                &oom_score_adj,
-                options.cgroup_parent.as_str(),
-            ];
-            let command =
-                Command::new(arguments, []).ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+            let arguments = ["ferry-zygote", ARGV1, &oom_score_adj, options.cgroup_parent.as_str()];
+            let command = Command::new(arguments, []).ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
             let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
             let pid = command.spawn_with(&path, far.as_fd(), SOCKET)?;
             let pid = Pid::from_raw(pid).ok_or(io::Error::from(io::ErrorKind::Other))?;
@@ -212,10 +215,7 @@ impl Process {
     /// Whether its end of the socket is closed. What it had not taken is lost by then.
     fn is_dead(&self) -> bool {
         let mut set = [PollFd::new(&self.socket, PollFlags::empty())];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut set, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
@@ -230,6 +230,18 @@ impl Drop for Process {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         let _ = waitpid(Some(self.pid), WaitOptions::empty());
     }
+}
+
+/// Whether a container's processes could mount the binfmt_misc of their user namespace, and so
+/// change it for all others in there.
+fn can_mount(spec: &Spec) -> bool {
+    let capabilities = spec
+        .process()
+        .as_ref()
+        .and_then(|process| process.capabilities().as_ref());
+    capabilities
+        .map(CapabilitySets::from_oci)
+        .is_some_and(|sets| sets.bounding.contains(Capability::SysAdmin))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -23,11 +23,7 @@ pub(super) struct RotatingFile {
 
 impl RotatingFile {
     /// Opens the file for appending, creating it 0640.
-    pub(super) fn open(
-        path: &Path,
-        max_size_bytes: Option<u64>,
-        max_files: u32,
-    ) -> Result<RotatingFile, Errno> {
+    pub(super) fn open(path: &Path, max_size_bytes: Option<u64>, max_files: u32) -> Result<RotatingFile, Errno> {
         let file = open(path, OFlags::empty())?;
         let size_bytes = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
         let path = path.to_owned();
@@ -65,15 +61,9 @@ impl RotatingFile {
             return lines.len();
         }
         let newline = |byte: &u8| *byte == b'\n';
-        let whole = lines[..room]
-            .iter()
-            .rposition(newline)
-            .map_or(0, |at| at + 1);
+        let whole = lines[..room].iter().rposition(newline).map_or(0, |at| at + 1);
         match (whole, self.size_bytes) {
-            (0, 0) => lines
-                .iter()
-                .position(newline)
-                .map_or(lines.len(), |at| at + 1),
+            (0, 0) => lines.iter().position(newline).map_or(lines.len(), |at| at + 1),
             (whole, _) => whole,
         }
     }
@@ -153,12 +143,7 @@ mod tests {
             &["aaa\nbbb\nccc\nddd\neee\n"],
             &["eee\n", "ccc\nddd\n", "aaa\nbbb\n"],
         );
-        check(
-            Some(8),
-            2,
-            &["aaa\nbbb\nccc\nddd\neee\n"],
-            &["eee\n", "ccc\nddd\n"],
-        );
+        check(Some(8), 2, &["aaa\nbbb\nccc\nddd\neee\n"], &["eee\n", "ccc\nddd\n"]);
         check(Some(8), 1, &["aaa\nbbb\nccc\nddd\neee\n"], &["eee\n"]);
         check(Some(9), 0, &["aaa\nbbb\nccc\n"], &["ccc\n"]);
     }
@@ -177,16 +162,10 @@ mod tests {
     fn an_existing_file_is_gone_on_with() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        RotatingFile::open(&path, Some(8), 2)
-            .unwrap()
-            .append(b"aaa\n")
-            .unwrap();
+        RotatingFile::open(&path, Some(8), 2).unwrap().append(b"aaa\n").unwrap();
         let mut file = RotatingFile::open(&path, Some(8), 2).unwrap();
         file.append(b"bbb\nccc\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "ccc\n");
-        assert_eq!(
-            std::fs::read_to_string(file.aside(1)).unwrap(),
-            "aaa\nbbb\n"
-        );
+        assert_eq!(std::fs::read_to_string(file.aside(1)).unwrap(), "aaa\nbbb\n");
     }
 }

@@ -313,10 +313,7 @@ mod tests {
     fn lines_are_split_where_they_end() {
         check(&[b"a\nb\n"], &["a\n", "b\n"]);
         check(&[b"a", b"b", b"\n\nc"], &["ab\n", "\n", "c"]);
-        check(
-            &[b"q\"\\\t\r\x00\x1b[0m\x7f\n"],
-            &["q\"\\\t\r\0\u{1b}[0m\u{7f}\n"],
-        );
+        check(&[b"q\"\\\t\r\x00\x1b[0m\x7f\n"], &["q\"\\\t\r\0\u{1b}[0m\u{7f}\n"]);
         check(&[], &[]);
     }
 
@@ -349,14 +346,7 @@ mod tests {
         let mut encoder = LineEncoder::new(Stream::Stdout);
         encoder.set_time(time());
         encoder.push(b"one\ntwo");
-        assert_eq!(
-            encoder
-                .complete()
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count(),
-            1
-        );
+        assert_eq!(encoder.complete().iter().filter(|byte| **byte == b'\n').count(), 1);
         encoder.drop_complete();
         assert!(encoder.complete().is_empty());
         encoder.push(b"three\n");

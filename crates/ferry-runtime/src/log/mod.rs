@@ -45,13 +45,10 @@ impl Keeper {
                 max_size_bytes,
                 max_files,
             } => {
-                let file =
-                    RotatingFile::open(path, *max_size_bytes, *max_files).map_err(|errno| {
-                        Fault::Log {
-                            path: path.clone(),
-                            errno: errno.into(),
-                        }
-                    })?;
+                let file = RotatingFile::open(path, *max_size_bytes, *max_files).map_err(|errno| Fault::Log {
+                    path: path.clone(),
+                    errno: errno.into(),
+                })?;
                 Ok(Keeper::JsonFile(Box::new(JsonFile {
                     file,
                     stdout: LineEncoder::new(Stream::Stdout),
@@ -82,6 +79,14 @@ impl Keeper {
         json.encoder(stream).set_time(now);
         json.encoder(stream).end();
         json.write(stream);
+    }
+
+    /// Why something could not be kept, the first time.
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        match self {
+            Keeper::None => None,
+            Keeper::JsonFile(json) => json.failed,
+        }
     }
 
     /// Gives back memory that only a busy stream needs.

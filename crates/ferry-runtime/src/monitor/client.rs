@@ -108,17 +108,12 @@ impl Client {
         if self.framing == Framing::Headers {
             // Chunks are far below 4 GiB.
             let [a, b, c, d] = (bytes.len() as u32).to_be_bytes();
-            self.pending
-                .extend_from_slice(&[number, 0, 0, 0, a, b, c, d]);
+            self.pending.extend_from_slice(&[number, 0, 0, 0, a, b, c, d]);
             self.pending.extend_from_slice(bytes);
             self.flush();
             return;
         }
-        let taken = if self.pending.is_empty() {
-            self.write(bytes)
-        } else {
-            0
-        };
+        let taken = if self.pending.is_empty() { self.write(bytes) } else { 0 };
         self.pending.extend_from_slice(&bytes[taken..]);
     }
 
@@ -165,11 +160,7 @@ impl Client {
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
-            match send(
-                &self.socket,
-                &bytes[taken..],
-                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            ) {
+            match send(&self.socket, &bytes[taken..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(count) => taken += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,

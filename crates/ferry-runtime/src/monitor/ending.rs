@@ -24,11 +24,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Describes the end of a process that was waited for.
-    pub(super) fn describe(
-        &self,
-        status: Option<&WaitIdStatus>,
-        started_at: Option<OffsetDateTime>,
-    ) -> Exit {
+    pub(super) fn describe(&self, status: Option<&WaitIdStatus>, started_at: Option<OffsetDateTime>) -> Exit {
         const SIGNAL_BASE: i32 = 128;
         let signal = status.and_then(WaitIdStatus::terminating_signal);
         let code = match (signal, status.and_then(WaitIdStatus::exit_status)) {
@@ -69,12 +65,7 @@ impl Record {
         if self.durability == Durability::Durable
             && let Some(folder) = self.path.parent()
         {
-            fsync(openat(
-                CWD,
-                folder,
-                OFlags::RDONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?)?;
+            fsync(openat(CWD, folder, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
         }
         Ok(())
     }

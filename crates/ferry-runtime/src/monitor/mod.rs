@@ -4,6 +4,8 @@
 //! kilobytes. One thread, one poll loop. It outlives the engine and the zygote; its own death takes
 //! its process along.
 
+mod arrival;
+mod belongings;
 mod birth;
 mod client;
 mod ending;
@@ -12,6 +14,7 @@ mod output;
 mod place;
 mod prepare;
 mod request;
+mod streams;
 mod supervisor;
 
 use std::{
@@ -53,11 +56,11 @@ pub(crate) fn run(inheritance: &Inheritance, connection: OwnedFd) -> ! {
         _ => refuse(&connection, Refusal::Unknown { version: VERSION }),
     };
     let born = match call {
-        Call::Launch(launch) => birth::launch(inheritance, *launch, frame.descriptors),
-        Call::Exec { exec, container } => {
-            birth::exec(inheritance, *exec, &container, frame.descriptors)
+        Call::Launch { launch, emulation } => birth::launch(inheritance, *launch, emulation, frame.descriptors),
+        Call::Exec { exec, container } => birth::exec(inheritance, *exec, &container, frame.descriptors),
+        Call::PrepareEmulation { interpreters } => {
+            prepare::emulation(&connection, &interpreters).map(|never| match never {})
         }
-        Call::PrepareEmulation { emulators } => prepare::emulation(&connection, &emulators),
         _ => refuse(&connection, Refusal::Unknown { version: VERSION }),
     };
     match born {

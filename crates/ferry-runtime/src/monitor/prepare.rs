@@ -2,17 +2,19 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{answer, supervisor::Supervisor};
+use ferry_sys::process::exit_now;
+
+use super::answer;
 use crate::{
     Fault,
-    protocol::{Answer, EmulatorChoice},
+    emulation::{Interpreter, Namespace},
+    protocol::Answer,
 };
 
-/// Makes the namespace and hands its descriptors over; the process ends then.
-pub(super) fn emulation(
-    connection: &OwnedFd,
-    _emulators: &[EmulatorChoice],
-) -> Result<Supervisor, Fault> {
-    answer(connection, &Answer::Done, &[]);
-    ferry_sys::process::exit_now(0)
+/// Makes the namespace and hands its two descriptors over; the process ends then.
+pub(super) fn emulation(connection: &OwnedFd, interpreters: &[Interpreter]) -> Result<std::convert::Infallible, Fault> {
+    let namespace = Namespace::create(interpreters)?;
+    let descriptors = [namespace.user_namespace(), namespace.binfmt_mount()];
+    answer(connection, &Answer::Done, &descriptors);
+    exit_now(0)
 }

@@ -43,7 +43,7 @@ impl Supervisor {
             Call::NetworkNamespace => self.network_namespace(),
             Call::Pidfd => self.pidfd().map(|pidfd| (Answer::Done, Some(pidfd))),
             Call::Container => self.container(),
-            Call::Launch(_) | Call::Exec { .. } | Call::PrepareEmulation { .. } => {
+            Call::Launch { .. } | Call::Exec { .. } | Call::PrepareEmulation { .. } => {
                 return unknown();
             }
         };
@@ -54,14 +54,13 @@ impl Supervisor {
         let phase = match &self.stage {
             Stage::Created | Stage::Starting { .. } | Stage::Undone => Phase::Created,
             Stage::Running { since } => Phase::Running { started_at: *since },
-            Stage::Draining {
-                status, started_at, ..
-            } => Phase::Exited(self.record.describe(status.as_ref(), *started_at)),
+            Stage::Draining { exit, .. } => Phase::Exited(exit.clone()),
             Stage::Ended(exit) => Phase::Exited(exit.clone()),
         };
         State {
             pid: self.ward.child.pid,
             phase,
+            log_failed: self.keeper.failure(),
         }
     }
 
@@ -95,9 +94,7 @@ impl Supervisor {
         }
         match ferry_sys::signals::send(self.ward.child.pidfd.as_fd(), signal.number()) {
             Ok(()) => Ok((Answer::Done, None)),
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {
-                Err(Refusal::NotRunning)
-            }
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Err(Refusal::NotRunning),
             Err(error) => Err(system("pidfd_send_signal", error)),
         }
     }
@@ -163,11 +160,7 @@ impl Supervisor {
         if !self.is_alive() {
             return Err(Refusal::NotRunning);
         }
-        self.ward
-            .child
-            .pidfd
-            .try_clone()
-            .map_err(|error| system("dup", error))
+        self.ward.child.pidfd.try_clone().map_err(|error| system("dup", error))
     }
 
     fn container(&self) -> Result<Reply, Refusal> {
@@ -184,13 +177,8 @@ impl Supervisor {
 }
 
 fn stream_pair() -> Result<(OwnedFd, OwnedFd), Refusal> {
-    socketpair(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|errno| system("socketpair", errno))
+    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .map_err(|errno| system("socketpair", errno))
 }
 
 fn system(call: &str, errno: impl Into<crate::Errno>) -> Refusal {

@@ -10,17 +10,18 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::{SocketFlags, accept_with},
-    process::{WaitId, WaitIdOptions, WaitIdStatus, waitid},
+    process::{WaitId, WaitIdOptions, waitid},
 };
 use time::OffsetDateTime;
 
 use super::{
-    answer,
-    birth::Belongings,
+    answer, arrival,
+    belongings::Belongings,
     client::{Client, Received},
     ending::Record,
     input::Input,
     output::{CHUNK_BYTES, Got, Output},
+    streams::Ends,
 };
 use crate::{
     Exit, StartError, Warning, emulation,
@@ -37,6 +38,18 @@ pub(super) struct Ward {
     pub(super) warnings: Vec<Warning>,
 }
 
+/// A process that waits to be started, and everything for its watching.
+#[derive(Debug)]
+pub(super) struct Newborn {
+    pub(super) ward: Ward,
+    pub(super) ends: Ends,
+    pub(super) keeper: Keeper,
+    pub(super) record: Record,
+    pub(super) belongings: Belongings,
+    /// Held for as long as the container lives, for the emulators are gone with the last holder.
+    pub(super) emulation: Option<emulation::Namespace>,
+}
+
 /// How far the process is.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -51,8 +64,7 @@ pub(super) enum Stage {
     },
     /// It ended; what it wrote is still being read.
     Draining {
-        status: Option<WaitIdStatus>,
-        started_at: Option<OffsetDateTime>,
+        exit: Exit,
         since: Instant,
         idle_since: Instant,
     },
@@ -80,7 +92,7 @@ pub(super) struct Supervisor {
     pub(super) record: Record,
     outputs: Vec<Output>,
     pub(super) input: Input,
-    keeper: Keeper,
+    pub(super) keeper: Keeper,
     belongings: Option<Belongings>,
     emulation: Option<emulation::Namespace>,
     controls: Vec<Control>,
@@ -113,29 +125,19 @@ const REST_AFTER: Duration = Duration::from_millis(500);
 const CONTROLS_MAX: usize = 256;
 
 impl Supervisor {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        ward: Ward,
-        outputs: Vec<Output>,
-        input: Input,
-        terminal: Option<OwnedFd>,
-        keeper: Keeper,
-        record: Record,
-        belongings: Belongings,
-        emulation: Option<emulation::Namespace>,
-    ) -> Supervisor {
+    pub(super) fn new(newborn: Newborn) -> Supervisor {
         Supervisor {
-            ward,
+            ward: newborn.ward,
             stage: Stage::Created,
-            terminal,
+            terminal: newborn.ends.terminal,
             clients: Vec::new(),
             watchers: Vec::new(),
-            record,
-            outputs,
-            input,
-            keeper,
-            belongings: Some(belongings),
-            emulation,
+            record: newborn.record,
+            outputs: newborn.ends.outputs,
+            input: newborn.ends.input,
+            keeper: newborn.keeper,
+            belongings: Some(newborn.belongings),
+            emulation: newborn.emulation,
             controls: Vec::new(),
             next_control: CREATOR,
             buffer: Vec::new(),
@@ -182,9 +184,7 @@ impl Supervisor {
 
     fn timeout(&self, rested: bool) -> Option<Duration> {
         match self.stage {
-            Stage::Draining { idle_since, .. } => {
-                Some(DRAIN_PATIENCE.saturating_sub(idle_since.elapsed()))
-            }
+            Stage::Draining { idle_since, .. } => Some(DRAIN_PATIENCE.saturating_sub(idle_since.elapsed())),
             _ if rested => None,
             _ => Some(REST_AFTER),
         }
@@ -289,9 +289,7 @@ impl Supervisor {
 
     /// Makes the process, and what was made for it, as if they had never been.
     fn undo(&mut self) {
-        let _ = ferry_sys::signals::send(self.ward.child.pidfd.as_fd(), 9);
-        let pidfd = WaitId::PidFd(self.ward.child.pidfd.as_fd());
-        let _ = waitid(pidfd, WaitIdOptions::EXITED);
+        arrival::end(&self.ward.child);
         self.belongings = None;
         self.stage = Stage::Undone;
     }
@@ -316,8 +314,7 @@ impl Supervisor {
             let _ = cgroup.kill_all();
         }
         self.stage = Stage::Draining {
-            status,
-            started_at,
+            exit: self.record.describe(status.as_ref(), started_at),
             since: Instant::now(),
             idle_since: Instant::now(),
         };
@@ -432,8 +429,7 @@ impl Supervisor {
     /// Ends the draining when all output is through, or has paused for too long.
     fn advance(&mut self) {
         let Stage::Draining {
-            status,
-            started_at,
+            exit,
             since,
             idle_since,
         } = &self.stage
@@ -444,10 +440,10 @@ impl Supervisor {
         if !self.outputs.is_empty() && !is_enough {
             return;
         }
+        let exit = exit.clone();
         for output in std::mem::take(&mut self.outputs) {
             self.keeper.end(output.stream, OffsetDateTime::now_utc());
         }
-        let exit = self.record.describe(status.as_ref(), *started_at);
         // If the disk does not take it, watchers still hear it.
         let _ = self.record.write(&exit);
         self.stage = Stage::Ended(exit);
@@ -467,8 +463,7 @@ impl Supervisor {
         }
         self.controls.clear();
         self.watchers.clear();
-        self.clients
-            .retain(|client| client.is_behind() && !client.is_gone());
+        self.clients.retain(|client| client.is_behind() && !client.is_gone());
         self.emulation = None;
         self.belongings = None;
         let until = Instant::now() + FAREWELL;
@@ -483,8 +478,7 @@ impl Supervisor {
             for client in &mut self.clients {
                 client.flush();
             }
-            self.clients
-                .retain(|client| client.is_behind() && !client.is_gone());
+            self.clients.retain(|client| client.is_behind() && !client.is_gone());
         }
         exit_now(0)
     }

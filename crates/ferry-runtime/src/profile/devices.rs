@@ -63,11 +63,7 @@ pub const RULES: &[Rule] = &[
 pub const PRIVILEGED_RULES: &[Rule] = &[Rule::everything(Verdict::Allow)];
 
 const fn node(path: &'static str, minor: u32) -> Node {
-    Node {
-        path,
-        major: 1,
-        minor,
-    }
+    Node { path, major: 1, minor }
 }
 
 const fn char(major: u32, minor: Number, access: Access) -> Rule {

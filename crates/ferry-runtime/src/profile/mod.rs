@@ -17,9 +17,7 @@ pub use sysctl::{IN_A_PRIVATE_NETWORK, Sysctl, SysctlError};
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{
-    Linux, LinuxResources, PosixRlimitBuilder, PosixRlimitType, Process, Root, Spec, User,
-};
+use oci_spec::runtime::{Linux, LinuxResources, PosixRlimitBuilder, PosixRlimitType, Process, Root, Spec, User};
 
 use crate::capability::{CapabilitySet, CapabilitySets};
 use crate::device::Rule;
@@ -178,11 +176,7 @@ fn process(input: &ProfileInput) -> Process {
         .hard(NOFILE.1)
         .build()
         .expect("the builder has a default for every field");
-    let cwd = if input.cwd.is_empty() {
-        "/"
-    } else {
-        &input.cwd
-    };
+    let cwd = if input.cwd.is_empty() { "/" } else { &input.cwd };
     let mut process = Process::default();
     process.set_terminal(Some(input.terminal == Terminal::Present));
     process.set_user(User::default());
@@ -258,11 +252,7 @@ mod tests {
             ("inheritable", 0),
             ("ambient", 0),
         ] {
-            assert_eq!(
-                process["capabilities"][set].as_array().unwrap().len(),
-                count,
-                "{set}"
-            );
+            assert_eq!(process["capabilities"][set].as_array().unwrap().len(), count, "{set}");
         }
         let linux = &spec["linux"];
         assert_eq!(linux["maskedPaths"].as_array().unwrap().len(), MASKED.len());

@@ -50,14 +50,7 @@ const TABLE: &[Row] = &[
         destination: "/dev/pts",
         kind: "devpts",
         source: "devpts",
-        options: &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ],
+        options: &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         read_only_root: ReadOnlyRoot::StaysWritable,
     },
     Row {
@@ -100,11 +93,7 @@ pub fn mounts(input: &ProfileInput) -> Vec<Mount> {
 
 fn mount(row: &Row, input: &ProfileInput) -> Mount {
     let (mut kind, mut source) = (row.kind, row.source);
-    let mut options: Vec<String> = row
-        .options
-        .iter()
-        .map(|option| (*option).to_owned())
-        .collect();
+    let mut options: Vec<String> = row.options.iter().map(|option| (*option).to_owned()).collect();
     if row.destination == SYS && sysfs_is_refused(input) {
         (kind, source) = ("bind", SYS);
         options.push("rbind".to_owned());
@@ -114,9 +103,7 @@ fn mount(row: &Row, input: &ProfileInput) -> Mount {
         options.push(format!("size={size}"));
     }
     let stays_read_only = row.destination == SYS && input.root == RootAccess::ReadOnly;
-    if input.confinement == Confinement::Privileged
-        && row.read_only_root == ReadOnlyRoot::ReadOnly
-        && !stays_read_only
+    if input.confinement == Confinement::Privileged && row.read_only_root == ReadOnlyRoot::ReadOnly && !stays_read_only
     {
         options.retain(|option| option != "ro");
     }
@@ -156,10 +143,7 @@ mod tests {
         let input = ProfileInput::default();
         for (destination, expect) in [
             ("/proc", "proc proc nosuid,noexec,nodev"),
-            (
-                "/dev",
-                "tmpfs tmpfs nosuid,strictatime,mode=755,size=65536k",
-            ),
+            ("/dev", "tmpfs tmpfs nosuid,strictatime,mode=755,size=65536k"),
             (
                 "/dev/pts",
                 "devpts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5",
@@ -167,10 +151,7 @@ mod tests {
             ("/sys", "sysfs sysfs nosuid,noexec,nodev,ro"),
             ("/sys/fs/cgroup", "cgroup cgroup ro,nosuid,noexec,nodev"),
             ("/dev/mqueue", "mqueue mqueue nosuid,noexec,nodev"),
-            (
-                "/dev/shm",
-                "tmpfs shm nosuid,noexec,nodev,mode=1777,size=67108864",
-            ),
+            ("/dev/shm", "tmpfs shm nosuid,noexec,nodev,mode=1777,size=67108864"),
         ] {
             assert_eq!(line(&input, destination), expect);
         }
@@ -183,10 +164,7 @@ mod tests {
             ..ProfileInput::default()
         };
         assert_eq!(line(&input, "/sys"), "sysfs sysfs nosuid,noexec,nodev");
-        assert_eq!(
-            line(&input, "/sys/fs/cgroup"),
-            "cgroup cgroup nosuid,noexec,nodev"
-        );
+        assert_eq!(line(&input, "/sys/fs/cgroup"), "cgroup cgroup nosuid,noexec,nodev");
         input.root = RootAccess::ReadOnly;
         assert_eq!(line(&input, "/sys"), "sysfs sysfs nosuid,noexec,nodev,ro");
     }
@@ -198,10 +176,7 @@ mod tests {
             user_namespace: UserNamespace::Emulation,
             ..ProfileInput::default()
         };
-        assert_eq!(
-            line(&input, "/sys"),
-            "bind /sys nosuid,noexec,nodev,ro,rbind"
-        );
+        assert_eq!(line(&input, "/sys"), "bind /sys nosuid,noexec,nodev,ro,rbind");
     }
 
     #[test]

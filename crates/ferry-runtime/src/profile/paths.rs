@@ -20,13 +20,7 @@ pub const MASKED: &[&str] = &[
 ];
 
 /// Read-only, each that exists.
-pub const READ_ONLY: &[&str] = &[
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+pub const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Where the kernel shows CPUs, and what is hidden below each.
 const CPUS: &str = "/sys/devices/system/cpu";
@@ -75,8 +69,7 @@ mod tests {
         }
         let masked = masked_below(&root);
         std::fs::remove_dir_all(&root).unwrap();
-        let expect =
-            ["cpu0", "cpu10"].map(|cpu| format!("{}/{cpu}/thermal_throttle", root.display()));
+        let expect = ["cpu0", "cpu10"].map(|cpu| format!("{}/{cpu}/thermal_throttle", root.display()));
         assert_eq!(masked, expect);
         assert!(masked_below(Path::new("/nonexistent")).is_empty());
     }

@@ -53,11 +53,7 @@ impl Sysctl {
     ///
     /// The name has letters, digits, `_`, `-`, `.` and `/` only (`/` separates where an interface's
     /// name holds dots), so that it cannot leave /proc/sys; the value is one line.
-    pub fn parse(
-        name: &str,
-        value: &str,
-        namespaces: &[LinuxNamespace],
-    ) -> Result<Sysctl, SysctlError> {
+    pub fn parse(name: &str, value: &str, namespaces: &[LinuxNamespace]) -> Result<Sysctl, SysctlError> {
         let refuse = |reason| {
             Err(SysctlError {
                 name: name.to_owned(),
@@ -81,12 +77,7 @@ impl Sysctl {
         {
             return refuse("a part of the name is empty or dots");
         }
-        if !slashes
-            && name.contains('/')
-            && name
-                .split('.')
-                .any(|part| part.starts_with('/') || part.ends_with('/'))
-        {
+        if !slashes && name.contains('/') && name.split('.').any(|part| part.starts_with('/') || part.ends_with('/')) {
             return refuse("a part of the name begins or ends with a slash");
         }
         if value.is_empty() || value.chars().any(char::is_control) {
@@ -102,9 +93,10 @@ impl Sysctl {
         } else {
             name.to_owned()
         };
-        let Some((_, namespace)) = NAMESPACED.iter().find(|(known, _)| {
-            dotted == *known || (known.ends_with('.') && dotted.starts_with(known))
-        }) else {
+        let Some((_, namespace)) = NAMESPACED
+            .iter()
+            .find(|(known, _)| dotted == *known || (known.ends_with('.') && dotted.starts_with(known)))
+        else {
             return refuse("it belongs to the host, not to a namespace");
         };
         let private = namespaces
@@ -125,11 +117,7 @@ pub(super) fn defaults(namespaces: &[LinuxNamespace]) -> HashMap<String, String>
     let private_network = namespaces
         .iter()
         .any(|own| own.typ() == LinuxNamespaceType::Network && own.path().is_none());
-    let rows: &[(&str, &str)] = if private_network {
-        IN_A_PRIVATE_NETWORK
-    } else {
-        &[]
-    };
+    let rows: &[(&str, &str)] = if private_network { IN_A_PRIVATE_NETWORK } else { &[] };
     rows.iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
@@ -174,10 +162,7 @@ mod tests {
             ("net.core.somaxconn", ""),
             ("", "1"),
         ] {
-            assert!(
-                Sysctl::parse(name, value, &own).is_err(),
-                "{name} {value:?}"
-            );
+            assert!(Sysctl::parse(name, value, &own).is_err(), "{name} {value:?}");
         }
     }
 

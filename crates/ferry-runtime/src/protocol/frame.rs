@@ -10,8 +10,8 @@ use rustix::{
     fs::{MemfdFlags, memfd_create},
     io::{Errno, pread, retry_on_intr, write},
     net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags, recv, recvmsg, sendmsg,
     },
 };
 
@@ -32,26 +32,13 @@ const INLINE: u8 = 0;
 const IN_MEMFD: u8 = 1;
 
 /// Sends a frame, waiting while the socket is full.
-pub(crate) fn send(
-    socket: BorrowedFd<'_>,
-    body: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<()> {
+pub(crate) fn send(socket: BorrowedFd<'_>, body: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     send_with(socket, body, descriptors, SendFlags::NOSIGNAL)
 }
 
 /// Sends a frame, or fails with `WouldBlock` when the socket is full.
-pub(crate) fn try_send(
-    socket: BorrowedFd<'_>,
-    body: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<()> {
-    send_with(
-        socket,
-        body,
-        descriptors,
-        SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-    )
+pub(crate) fn try_send(socket: BorrowedFd<'_>, body: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send_with(socket, body, descriptors, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
 /// Waits for a frame; `None` once the peer is gone.
@@ -64,12 +51,7 @@ pub(crate) fn try_receive(socket: BorrowedFd<'_>) -> io::Result<Option<Frame>> {
     receive_with(socket, RecvFlags::DONTWAIT)
 }
 
-fn send_with(
-    socket: BorrowedFd<'_>,
-    body: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-    flags: SendFlags,
-) -> io::Result<()> {
+fn send_with(socket: BorrowedFd<'_>, body: &[u8], descriptors: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<()> {
     if body.len() > BODY_MAX_BYTES || descriptors.len() >= DESCRIPTORS_MAX {
         return Err(Errno::MSGSIZE.into());
     }
@@ -131,10 +113,7 @@ fn receive_with(socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<Option<F
     if message.bytes == 0 {
         return Ok(None);
     }
-    if message
-        .flags
-        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-    {
+    if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Err(Errno::MSGSIZE.into());
     }
     packet.truncate(message.bytes);
@@ -181,13 +160,7 @@ mod tests {
     use super::*;
 
     fn pair() -> (OwnedFd, OwnedFd) {
-        socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .unwrap()
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! What is said: requests of the engine, answers of monitors, events of first processes.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    AttachOptions, Exec, Fault, Launch, Signal, StartError, State, Warning, WindowSize, cgroup,
-    emulation::{Emulators, Entry, Support},
+    AttachOptions, Exec, Fault, Launch, Signal, StartError, State, Warning, WindowSize, cgroup, emulation::Interpreter,
 };
 
 /// The version that this release speaks.
@@ -31,9 +28,11 @@ pub(crate) struct RequestRef<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Call {
-    /// The first request to a fresh monitor. Descriptors: for an emulated container the user
-    /// namespace and the binfmt_misc mount.
-    Launch(Box<Launch>),
+    /// The first request to a fresh monitor.
+    Launch {
+        launch: Box<Launch>,
+        emulation: Option<EmulationPlace>,
+    },
     /// The first request to a fresh monitor of an exec. Descriptor: the container's process.
     Exec {
         exec: Box<Exec>,
@@ -42,7 +41,7 @@ pub(crate) enum Call {
     /// The first request to a fresh process that becomes no monitor: make the namespace for
     /// emulators. Answered with [`Answer::Done`] and its two descriptors.
     PrepareEmulation {
-        emulators: Vec<EmulatorChoice>,
+        interpreters: Vec<Interpreter>,
     },
     State,
     /// Answered with a descriptor.
@@ -68,25 +67,14 @@ pub(crate) struct Container {
     pub(crate) user_namespace: bool,
 }
 
-/// One emulator to register.
+/// Which namespace for emulators a container lives in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EmulatorChoice {
-    pub(crate) architecture: String,
-    pub(crate) path: PathBuf,
-}
-
-impl EmulatorChoice {
-    /// The emulator of each CPU that needs one and has one.
-    pub(crate) fn all(emulators: &Emulators) -> Vec<EmulatorChoice> {
-        let choice = |entry: &Entry| match &entry.support {
-            Support::Emulated(emulator) => Some(EmulatorChoice {
-                architecture: entry.cpu.architecture.to_owned(),
-                path: emulator.path.clone(),
-            }),
-            _ => None,
-        };
-        emulators.iter().filter_map(choice).collect()
-    }
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EmulationPlace {
+    /// The engine's, which comes as descriptors: user namespace and binfmt_misc mount.
+    Shared,
+    /// One of its own, for it could do harm to the engine's.
+    Own(Vec<Interpreter>),
 }
 
 /// From a monitor to the engine.
@@ -140,4 +128,111 @@ pub(crate) enum Event {
     Failed(Fault),
     /// It could not execute its program.
     NotStarted(StartError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Errno, Exit, Phase};
+
+    /// The promise to monitors of this release: they say and understand these words for ever.
+    #[test]
+    fn version_1_stays_as_it_is() {
+        let size = WindowSize { rows: 24, columns: 80 };
+        let calls = [
+            (Call::State, r#""state""#),
+            (Call::NetworkNamespace, r#""network_namespace""#),
+            (Call::Pidfd, r#""pidfd""#),
+            (Call::Container, r#""container""#),
+            (Call::Start, r#""start""#),
+            (Call::Signal(Signal::KILL), r#"{"signal":9}"#),
+            (Call::Resize(size), r#"{"resize":{"rows":24,"columns":80}}"#),
+            (Call::Watch, r#""watch""#),
+            (
+                Call::Attach(AttachOptions {
+                    stdin: true,
+                    stdout: true,
+                    stderr: false,
+                }),
+                r#"{"attach":{"stdin":true,"stdout":true,"stderr":false}}"#,
+            ),
+        ];
+        for (call, words) in calls {
+            let request = serde_json::to_string(&Request { version: VERSION, call }).unwrap();
+            assert_eq!(request, format!(r#"{{"version":1,"call":{words}}}"#));
+            serde_json::from_str::<Request>(&request).unwrap();
+        }
+        let time = OffsetDateTime::UNIX_EPOCH;
+        let exit = Exit {
+            version: 1,
+            code: 137,
+            signal: Some(9),
+            oom_killed: true,
+            started_at: Some(time),
+            finished_at: time,
+        };
+        let exit_words = r#"{"version":1,"code":137,"signal":9,"oom_killed":true,"started_at":"1970-01-01T00:00:00Z","finished_at":"1970-01-01T00:00:00Z"}"#;
+        let state = |phase| {
+            Answer::State(State {
+                pid: 5,
+                phase,
+                log_failed: None,
+            })
+        };
+        let container = Container {
+            cgroup: cgroup::ChildName::parse("c1").unwrap(),
+            user_namespace: false,
+        };
+        let system = Refusal::System {
+            call: "dup".to_owned(),
+            errno: Errno(24),
+        };
+        let answers = [
+            (Answer::Done, r#""done""#.to_owned()),
+            (
+                Answer::Created {
+                    pid: 5,
+                    warnings: Vec::new(),
+                },
+                r#"{"created":{"pid":5,"warnings":[]}}"#.to_owned(),
+            ),
+            (
+                Answer::Started { at: time },
+                r#"{"started":{"at":"1970-01-01T00:00:00Z"}}"#.to_owned(),
+            ),
+            (
+                state(Phase::Created),
+                r#"{"state":{"pid":5,"phase":"Created","log_failed":null}}"#.to_owned(),
+            ),
+            (
+                state(Phase::Running { started_at: time }),
+                r#"{"state":{"pid":5,"phase":{"Running":{"started_at":"1970-01-01T00:00:00Z"}},"log_failed":null}}"#
+                    .to_owned(),
+            ),
+            (
+                state(Phase::Exited(exit)),
+                format!(r#"{{"state":{{"pid":5,"phase":{{"Exited":{exit_words}}},"log_failed":null}}}}"#),
+            ),
+            (
+                Answer::Container(container),
+                r#"{"container":{"cgroup":"c1","user_namespace":false}}"#.to_owned(),
+            ),
+            (
+                Answer::Refused(Refusal::NotRunning),
+                r#"{"refused":"not_running"}"#.to_owned(),
+            ),
+            (
+                Answer::Refused(Refusal::Unknown { version: 1 }),
+                r#"{"refused":{"unknown":{"version":1}}}"#.to_owned(),
+            ),
+            (
+                Answer::Refused(system),
+                r#"{"refused":{"system":{"call":"dup","errno":24}}}"#.to_owned(),
+            ),
+        ];
+        for (answer, words) in answers {
+            assert_eq!(serde_json::to_string(&answer).unwrap(), words);
+            serde_json::from_str::<Answer>(&words).unwrap();
+        }
+    }
 }

@@ -12,6 +12,4 @@ mod frame;
 mod message;
 
 pub(crate) use frame::{receive, send, try_receive, try_send};
-pub(crate) use message::{
-    Answer, Call, Container, EmulatorChoice, Event, Refusal, Request, RequestRef, VERSION,
-};
+pub(crate) use message::{Answer, Call, Container, EmulationPlace, Event, Refusal, Request, RequestRef, VERSION};

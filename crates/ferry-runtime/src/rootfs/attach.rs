@@ -77,13 +77,10 @@ impl Planned {
             Source::Detached { shape, .. } => *shape,
             Source::Fresh { .. } | Source::Cgroups(_) => Shape::Folder,
         };
-        let target = open_or_create(root, &self.destination, shape)
-            .map_err(fault("make the mount point"))?;
+        let target = open_or_create(root, &self.destination, shape).map_err(fault("make the mount point"))?;
         self.check_target(root, target.as_fd())?;
         match &self.source {
-            Source::Detached { mount, .. } => {
-                attach(mount.as_fd(), target.as_fd()).map_err(fault("attach"))
-            }
+            Source::Detached { mount, .. } => attach(mount.as_fd(), target.as_fd()).map_err(fault("attach")),
             Source::Cgroups(tree) => tree.attach(target.as_fd()).map_err(fault("attach")),
             Source::Fresh { .. } => Err(fault("attach before it is mounted")(Errno::INVAL)),
         }
@@ -114,9 +111,7 @@ pub(crate) fn attach_console(root: BorrowedFd<'_>, terminal: BorrowedFd<'_>) -> 
         errno: errno.into(),
     };
     use rustix::mount::{OpenTreeFlags, open_tree};
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let clone = open_tree(terminal, "", flags).map_err(fault)?;
     match open_existing(root, Path::new("/dev")) {
         Err(Errno::NOENT) => return Ok(()),

@@ -28,11 +28,7 @@ pub(super) struct CgroupTree {
 
 /// Opens the container's group in each hierarchy, as a bind mount: version 1 has no mount of its own
 /// for a container that shares the host's cgroup namespace, as is the default there.
-pub(super) fn open(
-    cgroup: &Cgroup,
-    destination: &Path,
-    options: &Options,
-) -> Result<CgroupTree, Fault> {
+pub(super) fn open(cgroup: &Cgroup, destination: &Path, options: &Options) -> Result<CgroupTree, Fault> {
     let fault = |step: String| {
         move |errno: crate::Errno| Fault::Mount {
             destination: destination.to_owned(),
@@ -78,8 +74,7 @@ pub(super) fn open(
             .map_err(|errno| fault(format!("folder {name}"))(errno.into()))?;
         // Controllers that share a hierarchy are found under each one's name.
         for alias in name.split(',').filter(|alias| *alias != name) {
-            symlinkat(name.as_str(), &folder, alias)
-                .map_err(|errno| fault(format!("link {alias}"))(errno.into()))?;
+            symlinkat(name.as_str(), &folder, alias).map_err(|errno| fault(format!("link {alias}"))(errno.into()))?;
         }
         hierarchies.push((name, tree));
     }

@@ -10,8 +10,8 @@ use rustix::{
     fs::{CWD, FileType, fstat, major, minor},
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-        fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
+        fsmount, fsopen, move_mount, open_tree,
     },
 };
 
@@ -122,9 +122,7 @@ pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
 }
 
 fn clone(mount: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     open_tree(mount, "", flags)
 }
 
@@ -134,18 +132,12 @@ fn clone_null() -> Result<OwnedFd, Fault> {
         path: "/dev/null".into(),
         errno: errno.into(),
     };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
     let null = open_tree(CWD, "/dev/null", flags).map_err(fault)?;
     let stat = fstat(&null).map_err(fault)?;
-    let is_null = FileType::from_raw_mode(stat.st_mode).is_char_device()
-        && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL;
-    if is_null {
-        Ok(null)
-    } else {
-        Err(fault(Errno::NODEV))
-    }
+    let is_null =
+        FileType::from_raw_mode(stat.st_mode).is_char_device() && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL;
+    if is_null { Ok(null) } else { Err(fault(Errno::NODEV)) }
 }
 
 fn empty_folder() -> Result<OwnedFd, Fault> {

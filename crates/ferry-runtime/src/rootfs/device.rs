@@ -101,14 +101,7 @@ pub(super) fn make(root: BorrowedFd<'_>, node: &Node, path: &Path) -> Result<(),
     }
     if (node.uid, node.gid) != (0, 0) {
         let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
-        chownat(
-            &folder,
-            name,
-            Some(uid),
-            Some(gid),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .map_err(fault)?;
+        chownat(&folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
     }
     Ok(())
 }

@@ -5,9 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::Errno,
-    mount::{
-        MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount,
-    },
+    mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount},
     process::{chdir, chroot, fchdir, pivot_root},
 };
 
@@ -27,8 +25,7 @@ pub(super) fn enter(root: BorrowedFd<'_>) -> Result<(), Fault> {
     )
     .map_err(Fault::root("open the host's /"))?;
     // On top of the host's root: a place that always exists and that nobody sees.
-    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(Fault::root("attach"))?;
+    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(Fault::root("attach"))?;
     fchdir(root).map_err(Fault::root("enter"))?;
     // The old root lands on top of the new one, where it is unmounted. Source: pivot_root(2).
     match pivot_root(".", ".") {

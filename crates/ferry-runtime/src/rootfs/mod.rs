@@ -18,4 +18,4 @@ mod root;
 
 pub(crate) use attach::attach_console;
 pub(crate) use path::{Shape, open_or_create};
-pub(crate) use plan::{Ownership, Plan};
+pub(crate) use plan::Plan;

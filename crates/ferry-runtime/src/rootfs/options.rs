@@ -3,8 +3,8 @@
 //! Source: OCI runtime-spec config.md#linux-mount-options.
 
 use ferry_sys::mount::{
-    ACCESS_TIME, Attributes, NO_ATIME, NO_DEV, NO_DIR_ATIME, NO_EXEC, NO_SUID, NO_SYMLINK_FOLLOW,
-    Propagation, READ_ONLY, RELATIME, Reach, STRICT_ATIME,
+    ACCESS_TIME, Attributes, NO_ATIME, NO_DEV, NO_DIR_ATIME, NO_EXEC, NO_SUID, NO_SYMLINK_FOLLOW, Propagation,
+    READ_ONLY, RELATIME, Reach, STRICT_ATIME,
 };
 
 /// A mount's options.
@@ -127,14 +127,7 @@ mod tests {
 
     #[test]
     fn words_go_where_they_belong() {
-        let got = Options::parse([
-            "rbind",
-            "ro",
-            "rnosuid",
-            "rslave",
-            "mode=755",
-            "newinstance",
-        ]);
+        let got = Options::parse(["rbind", "ro", "rnosuid", "rslave", "mode=755", "newinstance"]);
         assert_eq!(got.bind, Some(Reach::Tree));
         assert_eq!((got.own.set, got.own.clear), (READ_ONLY, 0));
         assert_eq!((got.tree.set, got.tree.clear), (NO_SUID, 0));

@@ -40,11 +40,7 @@ pub(crate) fn open_existing(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
 ///
 /// Dangling links are followed and their targets made, as a mount on `/var/run` needs when that is a
 /// link to a `/run` which is not there.
-pub(crate) fn open_or_create(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    shape: Shape,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_or_create(root: BorrowedFd<'_>, path: &Path, shape: Shape) -> Result<OwnedFd, Errno> {
     match open_existing(root, path) {
         Err(Errno::NOENT) => walk(root, path, shape),
         other => other,
@@ -63,11 +59,7 @@ fn walk(root: BorrowedFd<'_>, path: &Path, shape: Shape) -> Result<OwnedFd, Errn
             continue;
         }
         let here = done.last().map_or(root, AsFd::as_fd);
-        let wanted = if todo.is_empty() {
-            shape
-        } else {
-            Shape::Folder
-        };
+        let wanted = if todo.is_empty() { shape } else { Shape::Folder };
         let found = open_or_make(here, &name, wanted)?;
         let Some(target) = link_target(&found)? else {
             done.push(found);
@@ -178,12 +170,7 @@ mod tests {
         check(&[], "real", Folder, Ok("real"));
         check(&[("up", "../../..")], "/up/x", Folder, Ok("x"));
         check(&[("abs", "/etc")], "/abs/x", File, Ok("etc/x"));
-        check(
-            &[("dangling", "run/deep")],
-            "/dangling",
-            Folder,
-            Ok("run/deep"),
-        );
+        check(&[("dangling", "run/deep")], "/dangling", Folder, Ok("run/deep"));
         check(
             &[("dangling", "/run/deep")],
             "/dangling/lock",

@@ -5,14 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ferry_sys::mount::{Attributes, Propagation, Reach, set_attributes};
-use oci_spec::runtime::{Mount, Spec};
+use ferry_sys::{
+    mount::{Attributes, Propagation, Reach, set_attributes},
+    process::Namespaces,
+};
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 use rustix::{
     fs::{CWD, FileType, fstat},
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create,
-        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, open_tree,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+        fsconfig_set_string, fsmount, fsopen, open_tree,
     },
 };
 
@@ -28,6 +31,7 @@ use super::{
 use crate::{
     Fault, Root,
     cgroup::{Cgroup, Version},
+    container::NamespacePlan,
 };
 
 /// A root and everything in it, as far as it comes from the host.
@@ -55,17 +59,12 @@ pub(super) struct Planned {
 #[derive(Debug)]
 pub(super) enum Source {
     /// It is mounted already, without a place.
-    Detached {
-        mount: OwnedFd,
-        shape: Shape,
-        of: Of,
-    },
+    Detached { mount: OwnedFd, shape: Shape, of: Of },
     /// A file system that belongs to the container's namespaces.
     Fresh {
         kind: String,
         name: String,
         options: Options,
-        host: Option<OwnedFd>,
     },
     /// The version 1 hierarchies.
     Cgroups(CgroupTree),
@@ -78,27 +77,13 @@ pub(super) enum Of {
     Other,
 }
 
-/// Whether the container will be in a user namespace that does not own all its other namespaces,
-/// so that the kernel may refuse it file systems of those.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ownership {
-    OwnsAll,
-    OwnsSome,
-}
-
 impl Plan {
     /// Opens all that comes from the host: root, bind mounts, temporary file systems, /dev, cgroups.
-    pub(crate) fn make(
-        spec: &Spec,
-        root: &Root,
-        cgroup: &Cgroup,
-        ownership: Ownership,
-    ) -> Result<Plan, Fault> {
+    pub(crate) fn make(spec: &Spec, root: &Root, cgroup: &Cgroup) -> Result<Plan, Fault> {
         let (root, access) = root::open(root)?;
         let linux = spec.linux().as_ref();
-        let strings = |list: Option<&Vec<String>>| -> Vec<PathBuf> {
-            list.into_iter().flatten().map(PathBuf::from).collect()
-        };
+        let strings =
+            |list: Option<&Vec<String>>| -> Vec<PathBuf> { list.into_iter().flatten().map(PathBuf::from).collect() };
         let masked = strings(linux.and_then(|linux| linux.masked_paths().as_ref()));
         let mut nodes: Vec<Node> = linux
             .and_then(|linux| linux.devices().as_ref())
@@ -108,7 +93,7 @@ impl Plan {
             .collect();
         let mut mounts = Vec::new();
         for mount in spec.mounts().iter().flatten() {
-            let planned = Planned::make(mount, cgroup, ownership)?;
+            let planned = Planned::make(mount, cgroup)?;
             if let Source::Detached {
                 mount: dev,
                 of: Of::Other,
@@ -117,9 +102,8 @@ impl Plan {
                 && planned.destination == Path::new("/dev")
                 && is_temporary(mount)
             {
-                let (inside, elsewhere): (Vec<Node>, Vec<Node>) = nodes
-                    .into_iter()
-                    .partition(|node| node.path.starts_with("/dev"));
+                let (inside, elsewhere): (Vec<Node>, Vec<Node>) =
+                    nodes.into_iter().partition(|node| node.path.starts_with("/dev"));
                 device::fill(dev.as_fd(), &inside)?;
                 nodes = elsewhere;
             }
@@ -141,14 +125,32 @@ impl Plan {
             propagation,
             mounts,
             nodes,
-            covers: if masked.is_empty() {
-                None
-            } else {
-                Some(Covers::open()?)
-            },
+            covers: if masked.is_empty() { None } else { Some(Covers::open()?) },
             masked,
             read_only: strings(linux.and_then(|linux| linux.readonly_paths().as_ref())),
         })
+    }
+
+    /// Mounts the file systems of those of the caller's namespaces that the container will not get
+    /// anew. A user namespace may only mount those of namespaces that belong to it, so that this is
+    /// done before one is entered.
+    pub(crate) fn mount_shared(&mut self, namespaces: &NamespacePlan) -> Result<(), Fault> {
+        for planned in &mut self.mounts {
+            let is_shared = match &planned.source {
+                Source::Fresh { kind, .. } => match kind.as_str() {
+                    // Of a pid namespace that is joined only children are.
+                    "proc" => !namespaces.is_separate(LinuxNamespaceType::Pid),
+                    "sysfs" => !namespaces.is_private(Namespaces::NETWORK),
+                    "mqueue" => !namespaces.is_private(Namespaces::IPC),
+                    _ => false,
+                },
+                _ => false,
+            };
+            if is_shared {
+                planned.mount_fresh()?;
+            }
+        }
+        Ok(())
     }
 
     /// Mounts the file systems of the caller's namespaces; still in the host's tree, whose own /proc
@@ -167,24 +169,18 @@ impl Plan {
 }
 
 impl Planned {
-    fn make(mount: &Mount, cgroup: &Cgroup, ownership: Ownership) -> Result<Planned, Fault> {
+    fn make(mount: &Mount, cgroup: &Cgroup) -> Result<Planned, Fault> {
         let destination = mount.destination().clone();
         let options = Options::parse(mount.options().iter().flatten().map(String::as_str));
         let kind = mount.typ().as_deref().unwrap_or_default();
-        let name = mount
-            .source()
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(kind));
+        let name = mount.source().clone().unwrap_or_else(|| PathBuf::from(kind));
         let source = match kind {
             _ if options.bind.is_some() || kind == "bind" => bind(&name, &destination, &options)?,
             "cgroup" | "cgroup2" if cgroup.parent().layout().version() == Version::V1 => {
                 Source::Cgroups(cgroup_tree::open(cgroup, &destination, &options)?)
             }
             "cgroup" | "cgroup2" => fresh("cgroup2", &name, options),
-            "proc" | "sysfs" | "mqueue" | "devpts" => match ownership {
-                Ownership::OwnsAll => fresh(kind, &name, options),
-                Ownership::OwnsSome => or_hosts(kind, &name, options),
-            },
+            "proc" | "sysfs" | "mqueue" | "devpts" => fresh(kind, &name, options),
             _ => {
                 let mount = mount_now(kind, &name.to_string_lossy(), &options, &destination)?;
                 Source::Detached {
@@ -194,31 +190,15 @@ impl Planned {
                 }
             }
         };
-        Ok(Planned {
-            destination,
-            source,
-        })
+        Ok(Planned { destination, source })
     }
 
     fn mount_fresh(&mut self) -> Result<(), Fault> {
-        let Source::Fresh {
-            kind,
-            name,
-            options,
-            host,
-        } = &mut self.source
-        else {
+        let Source::Fresh { kind, name, options } = &self.source else {
             return Ok(());
         };
         let of = if kind == "proc" { Of::Proc } else { Of::Other };
-        let mount = match (
-            mount_now(kind, name, options, &self.destination),
-            host.take(),
-        ) {
-            (Ok(mount), _) => mount,
-            (Err(Fault::Mount { errno, .. }), Some(host)) if errno == Errno::PERM.into() => host,
-            (Err(fault), _) => return Err(fault),
-        };
+        let mount = mount_now(kind, name, options, &self.destination)?;
         self.source = Source::Detached {
             mount,
             shape: Shape::Folder,
@@ -233,41 +213,10 @@ fn is_temporary(mount: &Mount) -> bool {
 }
 
 fn fresh(kind: &str, name: &Path, options: Options) -> Source {
-    let name = name.to_string_lossy().into_owned();
     Source::Fresh {
         kind: kind.to_owned(),
-        name,
+        name: name.to_string_lossy().into_owned(),
         options,
-        host: None,
-    }
-}
-
-/// Like [`fresh`], with the host's own at hand for when the kernel refuses a new one because it
-/// belongs to a namespace that the container shares with the host.
-fn or_hosts(kind: &str, name: &Path, options: Options) -> Source {
-    let place = match kind {
-        "proc" => "/proc",
-        "sysfs" => "/sys",
-        "mqueue" => "/dev/mqueue",
-        _ => return fresh(kind, name, options),
-    };
-    let host = clone(Path::new(place), Reach::Mount).ok().filter(|tree| {
-        set_attributes(tree.as_fd(), options.own, Reach::Mount).is_ok()
-            && set_attributes(tree.as_fd(), private(), Reach::Tree).is_ok()
-    });
-    let name = name.to_string_lossy().into_owned();
-    Source::Fresh {
-        kind: kind.to_owned(),
-        name,
-        options,
-        host,
-    }
-}
-
-fn private() -> Attributes {
-    Attributes {
-        propagation: Some(Propagation::Private),
-        ..Attributes::default()
     }
 }
 
@@ -284,9 +233,7 @@ fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, 
         step: step.to_owned(),
         errno,
     };
-    let (propagation, travel) = options
-        .propagation
-        .unwrap_or((Propagation::Private, Reach::Tree));
+    let (propagation, travel) = options.propagation.unwrap_or((Propagation::Private, Reach::Tree));
     let changes = [
         (
             "propagation",
@@ -301,17 +248,12 @@ fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, 
     ];
     for (step, attributes, reach) in changes {
         if attributes != Attributes::default() {
-            set_attributes(tree.as_fd(), attributes, reach)
-                .map_err(|error| fault(step, error.into()))?;
+            set_attributes(tree.as_fd(), attributes, reach).map_err(|error| fault(step, error.into()))?;
         }
     }
     let stat = fstat(&tree).map_err(|errno| fault("look at the source", errno.into()))?;
     let is_folder = FileType::from_raw_mode(stat.st_mode).is_dir();
-    let shape = if is_folder {
-        Shape::Folder
-    } else {
-        Shape::File
-    };
+    let shape = if is_folder { Shape::Folder } else { Shape::File };
     Ok(Source::Detached {
         mount: tree,
         shape,
@@ -330,12 +272,7 @@ pub(super) fn clone(path: &Path, reach: Reach) -> Result<OwnedFd, Errno> {
 }
 
 /// A new file system without a place.
-pub(super) fn mount_now(
-    kind: &str,
-    name: &str,
-    options: &Options,
-    destination: &Path,
-) -> Result<OwnedFd, Fault> {
+pub(super) fn mount_now(kind: &str, name: &str, options: &Options, destination: &Path) -> Result<OwnedFd, Fault> {
     let fault = |step: String| {
         move |errno: Errno| Fault::Mount {
             destination: destination.to_owned(),
@@ -343,21 +280,18 @@ pub(super) fn mount_now(
             errno: errno.into(),
         }
     };
-    let context =
-        fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fault(format!("fsopen {kind}")))?;
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fault(format!("fsopen {kind}")))?;
     fsconfig_set_string(context.as_fd(), "source", name).map_err(fault("source".to_owned()))?;
     for (key, value) in &options.data {
         match value {
             Some(value) => fsconfig_set_string(context.as_fd(), key.as_str(), value.as_str())
                 .map_err(fault(format!("option {key}={value}")))?,
-            None => fsconfig_set_flag(context.as_fd(), key.as_str())
-                .map_err(fault(format!("option {key}")))?,
+            None => fsconfig_set_flag(context.as_fd(), key.as_str()).map_err(fault(format!("option {key}")))?,
         }
     }
     fsconfig_create(context.as_fd()).map_err(fault(format!("create {kind}")))?;
     // The bits of MOUNT_ATTR_* all fit; what is not set is clear.
     let bits = u32::try_from(options.own.set | options.tree.set).unwrap_or(0);
     let attributes = MountAttrFlags::from_bits_retain(bits);
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .map_err(fault(format!("fsmount {kind}")))
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(fault(format!("fsmount {kind}")))
 }

@@ -40,9 +40,7 @@ const REACH: usize = 254;
 impl Assembler {
     /// Ends with an action.
     pub(super) fn ret(&mut self, action: u32) -> Node {
-        self.once(RETURN, action, Node(0), Node(0), |this| {
-            this.push(RETURN, action, 0, 0)
-        })
+        self.once(RETURN, action, Node(0), Node(0), |this| this.push(RETURN, action, 0, 0))
     }
 
     /// Loads the word at `offset` of `struct seccomp_data`, then goes on.
@@ -108,14 +106,7 @@ impl Assembler {
         Node(self.reversed.len() - 1)
     }
 
-    fn once(
-        &mut self,
-        code: u16,
-        operand: u32,
-        yes: Node,
-        no: Node,
-        write: impl FnOnce(&mut Self) -> Node,
-    ) -> Node {
+    fn once(&mut self, code: u16, operand: u32, yes: Node, no: Node, write: impl FnOnce(&mut Self) -> Node) -> Node {
         let key = (code, operand, yes, no);
         if let Some(node) = self.written.get(&key) {
             return *node;

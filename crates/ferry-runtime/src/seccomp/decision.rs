@@ -8,9 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::{
-    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
-};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
 use super::CompileError;
 use super::architecture::{Architecture, Width, X32_BIT};
@@ -83,10 +81,7 @@ const ENOSYS: u32 = 38;
 
 /// The decisions for one architecture, in rising order of numbers, the first from its lowest number
 /// on, neighbours different.
-pub(super) fn ranges(
-    profile: &LinuxSeccomp,
-    architecture: Architecture,
-) -> Result<Vec<Range>, CompileError> {
+pub(super) fn ranges(profile: &LinuxSeccomp, architecture: Architecture) -> Result<Vec<Range>, CompileError> {
     let default = action(profile.default_action(), profile.default_errno_ret())?;
     let mut decisions: BTreeMap<u32, Builder> = BTreeMap::new();
     for rule in profile.syscalls().iter().flatten() {
@@ -102,9 +97,7 @@ pub(super) fn ranges(
         }
     }
     let newer = match profile.default_action() {
-        LinuxSeccompAction::ScmpActAllow
-        | LinuxSeccompAction::ScmpActLog
-        | LinuxSeccompAction::ScmpActTrace => default,
+        LinuxSeccompAction::ScmpActAllow | LinuxSeccompAction::ScmpActLog | LinuxSeccompAction::ScmpActTrace => default,
         _ if decisions.is_empty() => default,
         _ => RET_ERRNO | ENOSYS,
     };
@@ -113,11 +106,7 @@ pub(super) fn ranges(
         let (mut next, end) = (bounds[0], bounds[1]);
         for (number, builder) in decisions.range(next..end) {
             ranges.push(next, *number, Decision::Always(default));
-            ranges.push(
-                *number,
-                *number + 1,
-                builder.finish(default, architecture.width()),
-            );
+            ranges.push(*number, *number + 1, builder.finish(default, architecture.width()));
             next = *number + 1;
         }
         ranges.push(next, end, Decision::Always(newer));
@@ -197,10 +186,7 @@ fn cases(rule: &LinuxSyscall, action: u32) -> Result<Vec<Case>, CompileError> {
     Ok(if conditions.is_empty() {
         Vec::new()
     } else if conditions.iter().any(repeated) {
-        conditions
-            .iter()
-            .map(|condition| case(vec![*condition]))
-            .collect()
+        conditions.iter().map(|condition| case(vec![*condition])).collect()
     } else {
         vec![case(conditions)]
     })

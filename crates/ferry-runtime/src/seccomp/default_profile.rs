@@ -93,20 +93,14 @@ const GATED: &[(Capability, &str)] = &[
     (Capability::DacReadSearch, "open_by_handle_at"),
     (Capability::SysBoot, "reboot"),
     (Capability::SysChroot, "chroot"),
-    (
-        Capability::SysModule,
-        "delete_module finit_module init_module",
-    ),
+    (Capability::SysModule, "delete_module finit_module init_module"),
     (Capability::SysPacct, "acct"),
     (
         Capability::SysPtrace,
         "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace",
     ),
     (Capability::SysRawio, "ioperm iopl"),
-    (
-        Capability::SysTime,
-        "clock_settime clock_settime64 settimeofday stime",
-    ),
+    (Capability::SysTime, "clock_settime clock_settime64 settimeofday stime"),
     (Capability::SysTtyConfig, "vhangup"),
     (
         Capability::SysNice,
@@ -164,23 +158,13 @@ pub fn default_profile(capabilities: CapabilitySet) -> LinuxSeccomp {
     if !capabilities.contains(Capability::SysAdmin) {
         let no_namespaces = first_argument(CLONE_NAMESPACES, 0);
         rules.push(allow("clone", Some(no_namespaces)));
-        rules.push(rule(
-            "clone3",
-            LinuxSeccompAction::ScmpActErrno,
-            Some(ENOSYS),
-            None,
-        ));
+        rules.push(rule("clone3", LinuxSeccompAction::ScmpActErrno, Some(ENOSYS), None));
     }
     let architectures = Architecture::native().map_or(&[][..], Architecture::family);
     LinuxSeccompBuilder::default()
         .default_action(LinuxSeccompAction::ScmpActErrno)
         .default_errno_ret(EPERM)
-        .architectures(
-            architectures
-                .iter()
-                .map(|known| known.to_oci())
-                .collect::<Vec<_>>(),
-        )
+        .architectures(architectures.iter().map(|known| known.to_oci()).collect::<Vec<_>>())
         .syscalls(rules)
         .build()
         .expect("the builder has a default for every field")

@@ -53,10 +53,7 @@ pub fn compile_for(profile: &LinuxSeccomp, native: Architecture) -> Result<Progr
 
 /// The decisions for each architecture that the kernel tells apart by `seccomp_data.arch`, the
 /// native one first.
-fn trees(
-    profile: &LinuxSeccomp,
-    native: Architecture,
-) -> Result<Vec<(Architecture, Vec<Range>)>, CompileError> {
+fn trees(profile: &LinuxSeccomp, native: Architecture) -> Result<Vec<(Architecture, Vec<Range>)>, CompileError> {
     let mut wanted = vec![native];
     for named in profile.architectures().iter().flatten() {
         match Architecture::from_oci(*named) {

@@ -528,10 +528,7 @@ mod tests {
     fn well_known_numbers() {
         let of = |name| Architecture::ALL.map(|architecture| number(name, architecture));
         assert_eq!(of("read"), [Some(0), Some(3), Some(0), Some(63), Some(3)]);
-        assert_eq!(
-            of("execve"),
-            [Some(59), Some(11), Some(520), Some(221), Some(11)]
-        );
+        assert_eq!(of("execve"), [Some(59), Some(11), Some(520), Some(221), Some(11)]);
         assert_eq!(of("clone3"), [Some(435); 5]);
         assert_eq!(of("socketcall"), [None, Some(102), None, None, None]);
         assert_eq!(of("nonsense"), [None; 5]);

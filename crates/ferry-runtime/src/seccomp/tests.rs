@@ -114,24 +114,13 @@ impl<'a> Naive<'a> {
 
     fn answer(&self, call: &Call) -> u32 {
         let marked = call.number >= X32_BIT && call.audit == Architecture::X32.audit();
-        let meant = |known: &&Architecture| {
-            known.audit() == call.audit && (**known == Architecture::X32) == marked
-        };
+        let meant = |known: &&Architecture| known.audit() == call.audit && (**known == Architecture::X32) == marked;
         let Some(architecture) = self.architectures.iter().find(meant) else {
             return KILL;
         };
-        let number = if marked {
-            call.number & !X32_BIT
-        } else {
-            call.number
-        };
+        let number = if marked { call.number & !X32_BIT } else { call.number };
         let (mut always, mut first) = (None, None);
-        for (action, arguments) in self
-            .rules
-            .get(&(*architecture, number))
-            .into_iter()
-            .flatten()
-        {
+        for (action, arguments) in self.rules.get(&(*architecture, number)).into_iter().flatten() {
             if *action == self.default {
                 continue;
             }
@@ -150,9 +139,7 @@ impl<'a> Naive<'a> {
 
     /// Whether the profile speaks of this number or a later one of its block.
     fn knows(&self, architecture: Architecture, number: u32) -> bool {
-        let newest = self
-            .newest
-            .get(&(architecture, block(architecture, number)));
+        let newest = self.newest.get(&(architecture, block(architecture, number)));
         newest.is_some_and(|newest| number <= *newest)
     }
 }
@@ -181,9 +168,7 @@ fn holds(arguments: &[LinuxSeccompArg], call: &Call, width: Width) -> bool {
             LinuxSeccompOperator::ScmpCmpLe => actual <= value,
             LinuxSeccompOperator::ScmpCmpGt => actual > value,
             LinuxSeccompOperator::ScmpCmpGe => actual >= value,
-            LinuxSeccompOperator::ScmpCmpMaskedEq => {
-                actual & value == cut(argument.value_two().unwrap_or(0))
-            }
+            LinuxSeccompOperator::ScmpCmpMaskedEq => actual & value == cut(argument.value_two().unwrap_or(0)),
         }
     };
     let mut seen = HashMap::new();
@@ -203,9 +188,7 @@ fn numbers() -> Vec<u32> {
     let low = 0..600;
     let x32 = X32_BIT..X32_BIT + 600;
     let edges = [0xf0000, X32_BIT, 0x7fff_ffff, u32::MAX];
-    low.chain(x32)
-        .chain(edges.into_iter().flat_map(near))
-        .collect()
+    low.chain(x32).chain(edges.into_iter().flat_map(near)).collect()
 }
 
 /// Arguments near what profiles compare with.
@@ -239,10 +222,7 @@ const VALUES: &[u64] = &[
 
 #[track_caller]
 fn compare(profile: &LinuxSeccomp, native: Architecture) -> usize {
-    let program: Vec<Instruction> = compile_for(profile, native)
-        .unwrap()
-        .instructions()
-        .collect();
+    let program: Vec<Instruction> = compile_for(profile, native).unwrap().instructions().collect();
     let mut architectures = vec![native];
     let named = profile.architectures().iter().flatten();
     architectures.extend(named.filter_map(|named| Architecture::from_oci(*named)));
@@ -283,11 +263,7 @@ fn default_for(capabilities: CapabilitySet, native: Architecture) -> LinuxSeccom
 #[test]
 fn the_default_profile_means_what_it_says() {
     for native in [Architecture::X86_64, Architecture::Aarch64] {
-        for capabilities in [
-            CapabilitySet::EMPTY,
-            CapabilitySet::DEFAULT,
-            CapabilitySet::KNOWN,
-        ] {
+        for capabilities in [CapabilitySet::EMPTY, CapabilitySet::DEFAULT, CapabilitySet::KNOWN] {
             let length = compare(&default_for(capabilities, native), native);
             assert!(length < 1000, "{length} instructions");
         }
@@ -383,15 +359,9 @@ fn what_docker_forbids_is_forbidden() {
     let native = Architecture::X86_64;
     let program = |capabilities| -> Vec<Instruction> {
         let profile = default_for(capabilities, native);
-        compile_for(&profile, native)
-            .unwrap()
-            .instructions()
-            .collect()
+        compile_for(&profile, native).unwrap().instructions().collect()
     };
-    let (default, all) = (
-        program(CapabilitySet::DEFAULT),
-        program(CapabilitySet::KNOWN),
-    );
+    let (default, all) = (program(CapabilitySet::DEFAULT), program(CapabilitySet::KNOWN));
     let answer = |program: &[Instruction], name: &str, first: u64| {
         let number = syscalls::number(name, native).unwrap();
         let arguments = [first, 0, 0, 0, 0, 0];
@@ -523,23 +493,12 @@ fn a_real_process_is_filtered() {
     let answers: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
     let mut expect: Vec<i32> = calls.iter().map(|(_, _, errno)| *errno).collect();
     expect.push(ENOSYS);
-    assert_eq!(
-        answers,
-        expect,
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(answers, expect, "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn more_capabilities_allow_more() {
-    let count = |capabilities| {
-        default_profile(capabilities)
-            .syscalls()
-            .as_ref()
-            .unwrap()
-            .len()
-    };
+    let count = |capabilities| default_profile(capabilities).syscalls().as_ref().unwrap().len();
     assert!(count(CapabilitySet::DEFAULT) < count(CapabilitySet::KNOWN));
     let with_time = CapabilitySet::DEFAULT.union(Capability::SysTime.into());
     assert_eq!(count(with_time), count(CapabilitySet::DEFAULT) + 1);

@@ -43,30 +43,22 @@ fn decide(assembler: &mut Assembler, decision: &Decision) -> Node {
             width,
         } => {
             let otherwise = assembler.ret(*otherwise);
-            cases.iter().rev().fold(otherwise, |next, case| {
-                try_case(assembler, case, *width, next)
-            })
+            cases
+                .iter()
+                .rev()
+                .fold(otherwise, |next, case| try_case(assembler, case, *width, next))
         }
     }
 }
 
 fn try_case(assembler: &mut Assembler, case: &Case, width: Width, next: Node) -> Node {
     let action = assembler.ret(case.action);
-    case.conditions
-        .iter()
-        .rev()
-        .fold(action, |holds, condition| {
-            test(assembler, condition, width, holds, next)
-        })
+    case.conditions.iter().rev().fold(action, |holds, condition| {
+        test(assembler, condition, width, holds, next)
+    })
 }
 
-fn test(
-    assembler: &mut Assembler,
-    condition: &Condition,
-    width: Width,
-    yes: Node,
-    no: Node,
-) -> Node {
+fn test(assembler: &mut Assembler, condition: &Condition, width: Width, yes: Node, no: Node) -> Node {
     let argument = Argument {
         low: ARGUMENTS + 8 * condition.argument,
         width,
@@ -76,9 +68,7 @@ fn test(
         Test::NotEqual(value) => argument.equals(assembler, u64::MAX, value, no, yes),
         Test::MaskedEqual { mask, value } => argument.equals(assembler, mask, value, yes, no),
         Test::Greater(value) => argument.exceeds(assembler, Compare::Greater, value, yes, no),
-        Test::GreaterOrEqual(value) => {
-            argument.exceeds(assembler, Compare::GreaterOrEqual, value, yes, no)
-        }
+        Test::GreaterOrEqual(value) => argument.exceeds(assembler, Compare::GreaterOrEqual, value, yes, no),
         Test::Less(value) => argument.exceeds(assembler, Compare::GreaterOrEqual, value, no, yes),
         Test::LessOrEqual(value) => argument.exceeds(assembler, Compare::Greater, value, no, yes),
     }
@@ -92,14 +82,7 @@ struct Argument {
 
 impl Argument {
     /// `argument & mask == value`.
-    fn equals(
-        &self,
-        assembler: &mut Assembler,
-        mask: u64,
-        value: u64,
-        yes: Node,
-        no: Node,
-    ) -> Node {
+    fn equals(&self, assembler: &mut Assembler, mask: u64, value: u64, yes: Node, no: Node) -> Node {
         let low = word_equals(assembler, self.low, mask as u32, value as u32, yes, no);
         match self.width {
             Width::Low32 => low,
@@ -111,14 +94,7 @@ impl Argument {
     }
 
     /// `argument > value` or `argument >= value`: the upper word decides unless it is equal.
-    fn exceeds(
-        &self,
-        assembler: &mut Assembler,
-        compare: Compare,
-        value: u64,
-        yes: Node,
-        no: Node,
-    ) -> Node {
+    fn exceeds(&self, assembler: &mut Assembler, compare: Compare, value: u64, yes: Node, no: Node) -> Node {
         let low = assembler.branch(compare, value as u32, yes, no);
         let low = assembler.load(self.low, low);
         match self.width {
@@ -133,14 +109,7 @@ impl Argument {
     }
 }
 
-fn word_equals(
-    assembler: &mut Assembler,
-    offset: u32,
-    mask: u32,
-    value: u32,
-    yes: Node,
-    no: Node,
-) -> Node {
+fn word_equals(assembler: &mut Assembler, offset: u32, mask: u32, value: u32, yes: Node, no: Node) -> Node {
     match mask {
         0 if value == 0 => yes,
         0 => no,

@@ -15,22 +15,13 @@ use super::{
 pub(crate) const TESTS: &[Test] = &[
     ("input_reaches_the_process_and_comes_back", input_comes_back),
     ("streams_are_framed", streams_are_framed),
-    (
-        "open_input_outlives_its_clients",
-        open_input_outlives_its_clients,
-    ),
-    (
-        "a_terminal_is_raw_and_has_a_size",
-        a_terminal_is_raw_and_has_a_size,
-    ),
+    ("open_input_outlives_its_clients", open_input_outlives_its_clients),
+    ("a_terminal_is_raw_and_has_a_size", a_terminal_is_raw_and_has_a_size),
     (
         "a_slow_client_stops_output_and_loses_nothing",
         a_slow_client_loses_nothing,
     ),
-    (
-        "a_client_that_vanishes_is_dropped",
-        a_client_that_vanishes_is_dropped,
-    ),
+    ("a_client_that_vanishes_is_dropped", a_client_that_vanishes_is_dropped),
 ];
 
 /// Takes Docker's frames apart: what came on stdout and on stderr.
@@ -49,9 +40,7 @@ fn unframe(mut bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn input_comes_back(fixture: &Fixture) {
-    let plan = fixture
-        .plan(&["cat"])
-        .with(|launch| launch.stdio.stdin = Stdin::Once);
+    let plan = fixture.plan(&["cat"]).with(|launch| launch.stdio.stdin = Stdin::Once);
     let monitor = plan.launch(fixture).unwrap();
     let mut stream = monitor.attach(ALL).unwrap();
     let watch = monitor.watch().unwrap();
@@ -117,12 +106,7 @@ fn a_terminal_is_raw_and_has_a_size(fixture: &Fixture) {
     monitor.start().unwrap();
     let text = read_until(&mut stream, "24 80\r\n");
     assert!(text.starts_with("/dev/pts/0\r\n"), "{text:?}");
-    monitor
-        .resize(WindowSize {
-            rows: 50,
-            columns: 132,
-        })
-        .unwrap();
+    monitor.resize(WindowSize { rows: 50, columns: 132 }).unwrap();
     stream.write_all(b"word\n").unwrap();
     let text = read_until(&mut stream, "got word\r\n");
     assert!(text.contains("50 132\r\n"), "{text:?}");
@@ -132,10 +116,7 @@ fn a_terminal_is_raw_and_has_a_size(fixture: &Fixture) {
 
     let plan = fixture.plan(&["true"]);
     let monitor = plan.launch(fixture).unwrap();
-    let size = WindowSize {
-        rows: 1,
-        columns: 1,
-    };
+    let size = WindowSize { rows: 1, columns: 1 };
     assert!(matches!(monitor.resize(size), Err(Error::NoTerminal)));
 }
 
@@ -148,18 +129,11 @@ fn a_slow_client_loses_nothing(fixture: &Fixture) {
     monitor.start().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(100));
     let state = monitor.state().unwrap();
-    assert!(
-        matches!(state.phase, ferry_runtime::Phase::Running { .. }),
-        "{state:?}"
-    );
+    assert!(matches!(state.phase, ferry_runtime::Phase::Running { .. }), "{state:?}");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     let text = String::from_utf8(unframe(&bytes).0).unwrap();
-    assert!(
-        text.lines()
-            .map(|line| line.parse::<u32>().unwrap())
-            .eq(1..=300_000)
-    );
+    assert!(text.lines().map(|line| line.parse::<u32>().unwrap()).eq(1..=300_000));
 }
 
 fn a_client_that_vanishes_is_dropped(fixture: &Fixture) {

@@ -7,23 +7,17 @@ use ferry_runtime::{Error, StartError};
 use super::{Test, fixture::Fixture};
 
 pub(crate) const TESTS: &[Test] = &[
+    ("programs_that_cannot_be_executed", programs_that_cannot_be_executed),
+    ("a_launch_that_fails_leaves_nothing", a_launch_that_fails_leaves_nothing),
     (
-        "programs_that_cannot_be_executed",
-        programs_that_cannot_be_executed,
-    ),
-    (
-        "a_launch_that_fails_leaves_nothing",
-        a_launch_that_fails_leaves_nothing,
+        "the_working_folder_is_none_of_the_host_s",
+        the_working_folder_is_none_of_the_hosts,
     ),
 ];
 
 fn programs_that_cannot_be_executed(fixture: &Fixture) {
     let cases: &[(&str, u8, &str)] = &[
-        (
-            "ghost",
-            127,
-            r#"exec: "ghost": executable file not found in $PATH"#,
-        ),
+        ("ghost", 127, r#"exec: "ghost": executable file not found in $PATH"#),
         (
             "/ghost",
             127,
@@ -32,11 +26,7 @@ fn programs_that_cannot_be_executed(fixture: &Fixture) {
         ("/tmp", 126, r#"exec: "/tmp": is a directory"#),
         ("/data", 126, r#"exec: "/data": permission denied"#),
         ("/text", 126, r#"exec: "/text": exec format error"#),
-        (
-            "/orphan",
-            127,
-            r#"exec: "/orphan": no such file or directory"#,
-        ),
+        ("/orphan", 127, r#"exec: "/orphan": no such file or directory"#),
         (
             "/foreign",
             126,
@@ -75,9 +65,7 @@ fn programs_that_cannot_be_executed(fixture: &Fixture) {
 }
 
 fn a_launch_that_fails_leaves_nothing(fixture: &Fixture) {
-    let no_user = fixture
-        .plan(&["true"])
-        .with(|launch| launch.user = "ghost".to_owned());
+    let no_user = fixture.plan(&["true"]).with(|launch| launch.user = "ghost".to_owned());
     let no_root = fixture.plan(&["true"]).with(|launch| {
         launch.root = ferry_runtime::Root::Directory {
             path: "/no/such".into(),
@@ -91,11 +79,7 @@ fn a_launch_that_fails_leaves_nothing(fixture: &Fixture) {
     for plan in [no_user, no_root, no_args] {
         let error = plan.launch(fixture).unwrap_err();
         assert!(matches!(error, Error::Launch(_)), "{error:?}");
-        assert_eq!(
-            fs::read_dir(&plan.launch.state_dir).unwrap().count(),
-            0,
-            "{error}"
-        );
+        assert_eq!(fs::read_dir(&plan.launch.state_dir).unwrap().count(), 0, "{error}");
         fixture.assert_nothing_left();
     }
     let monitor = cwd_is_a_file.launch(fixture).unwrap();
@@ -104,4 +88,20 @@ fn a_launch_that_fails_leaves_nothing(fixture: &Fixture) {
         error,
         r#"chdir to cwd ("/etc/passwd") set in config.json failed: not a directory"#
     );
+}
+
+/// Source: CVE-2024-21626.
+fn the_working_folder_is_none_of_the_hosts(fixture: &Fixture) {
+    for number in 3..40 {
+        let cwd = format!("/proc/self/fd/{number}");
+        let plan = fixture.plan(&["ls"]).with_input(|input| input.cwd = cwd.clone());
+        let error = plan.launch(fixture).unwrap_err();
+        assert!(
+            matches!(error, Error::Launch(ferry_runtime::Fault::WorkingDir { .. })),
+            "{error:?}"
+        );
+    }
+    let plan = fixture.plan(&["ls"]).with_input(|input| input.cwd = "/link".to_owned());
+    std::os::unix::fs::symlink("/proc/1/root", plan.folder.join("upper/link")).unwrap();
+    assert!(plan.launch(fixture).is_err());
 }

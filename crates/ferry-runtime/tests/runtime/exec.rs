@@ -13,10 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_exec_is_inside", an_exec_is_inside),
     ("an_exec_has_the_profile", an_exec_has_the_profile),
     ("an_exec_may_have_a_terminal", an_exec_may_have_a_terminal),
-    (
-        "an_exec_ends_with_its_container",
-        an_exec_ends_with_its_container,
-    ),
+    ("an_exec_ends_with_its_container", an_exec_ends_with_its_container),
     ("an_exec_that_cannot_be", an_exec_that_cannot_be),
 ];
 
@@ -39,23 +36,16 @@ fn run(fixture: &Fixture, exec: &ferry_runtime::Exec) -> (u8, String) {
     monitor.start().unwrap();
     let exit = wait(watch);
     let log = exec.state_dir.parent().unwrap().join("log");
-    (
-        exit.code,
-        read_log(&log).into_iter().map(|(_, text)| text).collect(),
-    )
+    (exit.code, read_log(&log).into_iter().map(|(_, text)| text).collect())
 }
 
 fn an_exec_is_inside(fixture: &Fixture) {
     let (plan, monitor) = sleeper(fixture);
-    let script =
-        "hostname; cat /proc/1/cmdline | tr '\\0' ' '; echo; ls /proc/self/fd; pwd; exit 9";
+    let script = "hostname; cat /proc/1/cmdline | tr '\\0' ' '; echo; ls /proc/self/fd; pwd; exit 9";
     let (code, text) = run(fixture, &plan.exec("e1", &["sh", "-c", script]));
     assert_eq!(
         (code, text),
-        (
-            9,
-            format!("{}\nsleep 1000 \n0\n1\n2\n3\n/\n", plan.launch.id)
-        )
+        (9, format!("{}\nsleep 1000 \n0\n1\n2\n3\n/\n", plan.launch.id))
     );
     let cgroup = run(fixture, &plan.exec("e2", &["cat", "/proc/self/cgroup"])).1;
     let its = fs::read_to_string(format!("/proc/{}/cgroup", monitor.pid())).unwrap();
@@ -76,10 +66,7 @@ fn an_exec_has_the_profile(fixture: &Fixture) {
 fn an_exec_may_have_a_terminal(fixture: &Fixture) {
     let (plan, monitor) = sleeper(fixture);
     let mut exec = plan.exec("e1", &["sh", "-c", "tty; stty size; read x; echo got $x"]);
-    exec.stdio.tty = Some(WindowSize {
-        rows: 10,
-        columns: 20,
-    });
+    exec.stdio.tty = Some(WindowSize { rows: 10, columns: 20 });
     exec.stdio.stdin = Stdin::Open;
     let handle = fixture.zygote.exec(&exec).unwrap();
     let mut stream = handle.attach(ALL).unwrap();
@@ -101,26 +88,17 @@ fn an_exec_ends_with_its_container(fixture: &Fixture) {
     assert_eq!(wait(watch).code, 137);
     fixture.assert_nothing_left();
     let gone = fixture.zygote.exec(&plan.exec("e2", &["true"]));
-    assert!(
-        matches!(gone, Err(Error::Gone { .. } | Error::NotRunning)),
-        "{gone:?}"
-    );
+    assert!(matches!(gone, Err(Error::Gone { .. } | Error::NotRunning)), "{gone:?}");
 }
 
 fn an_exec_that_cannot_be(fixture: &Fixture) {
     let (plan, monitor) = sleeper(fixture);
     let handle = fixture.zygote.exec(&plan.exec("e1", &["ghost"])).unwrap();
     let error = handle.start().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        r#"exec: "ghost": executable file not found in $PATH"#
-    );
+    assert_eq!(error, r#"exec: "ghost": executable file not found in $PATH"#);
     let mut exec = plan.exec("e2", &["true"]);
     exec.user = "ghost".to_owned();
     let error = fixture.zygote.exec(&exec).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "unable to find user ghost: no matching entries in passwd file"
-    );
+    assert_eq!(error, "unable to find user ghost: no matching entries in passwd file");
     stop(&monitor);
 }

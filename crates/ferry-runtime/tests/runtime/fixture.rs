@@ -10,8 +10,8 @@ use std::{
 };
 
 use ferry_runtime::{
-    AttachOptions, Durability, Error, Exec, Exit, Launch, Log, Monitor, Overlay, Root, Stdin,
-    Stdio, WindowSize, Zygote, ZygoteOptions, capability::CapabilitySet, cgroup, profile, seccomp,
+    AttachOptions, Durability, Error, Exec, Exit, Launch, Log, Monitor, Overlay, Root, Stdin, Stdio, WindowSize,
+    Zygote, ZygoteOptions, capability::CapabilitySet, cgroup, profile, seccomp,
 };
 use tempfile::TempDir;
 
@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
 }
 
+/// The host's own, which also says which applets there are.
+const BUSYBOX: &str = "/bin/busybox";
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:App:/home/app:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nwheel:x:10:app\napp:x:1000:\n";
 
@@ -40,7 +42,7 @@ impl Fixture {
         if !rustix::process::geteuid().is_root() {
             return Err("root");
         }
-        let busybox = Path::new("/bin/busybox");
+        let busybox = Path::new(BUSYBOX);
         if !busybox.exists() {
             return Err("/bin/busybox (Debian: busybox-static)");
         }
@@ -116,11 +118,7 @@ impl Fixture {
             durability: Durability::Volatile,
             emulate: None,
         };
-        Plan {
-            launch,
-            input,
-            folder,
-        }
+        Plan { launch, input, folder }
     }
 
     /// Fails if a test left a cgroup.
@@ -158,10 +156,7 @@ impl Plan {
     pub(crate) fn with_tty(self) -> Plan {
         self.with_input(|input| input.terminal = profile::Terminal::Present)
             .with(|launch| {
-                launch.stdio.tty = Some(WindowSize {
-                    rows: 24,
-                    columns: 80,
-                });
+                launch.stdio.tty = Some(WindowSize { rows: 24, columns: 80 });
                 launch.stdio.stdin = Stdin::Open;
             })
     }
@@ -250,11 +245,7 @@ pub(crate) fn read_until(stream: &mut impl Read, wanted: &str) -> String {
     let mut buffer = [0; 1024];
     while !String::from_utf8_lossy(&text).contains(wanted) {
         let count = stream.read(&mut buffer).unwrap();
-        assert!(
-            count > 0,
-            "the stream ended at {:?}",
-            String::from_utf8_lossy(&text)
-        );
+        assert!(count > 0, "the stream ended at {:?}", String::from_utf8_lossy(&text));
         text.extend_from_slice(&buffer[..count]);
     }
     String::from_utf8_lossy(&text).into_owned()
@@ -271,12 +262,12 @@ pub(crate) fn read_log(path: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
-fn make_root(root: &Path, busybox: &Path) {
+pub(crate) fn make_root(root: &Path, busybox: &Path) {
     for name in ["bin", "etc", "root", "tmp", "home/app", "usr/bin", "var"] {
         fs::create_dir_all(root.join(name)).unwrap();
     }
     fs::copy(busybox, root.join("bin/busybox")).unwrap();
-    let list = Command::new(busybox).arg("--list").output().unwrap().stdout;
+    let list = Command::new(BUSYBOX).arg("--list").output().unwrap().stdout;
     for applet in String::from_utf8(list)
         .unwrap()
         .lines()

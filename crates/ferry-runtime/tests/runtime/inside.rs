@@ -8,25 +8,13 @@ use oci_spec::runtime::MountBuilder;
 use super::{Test, fixture::Fixture};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "only_the_standard_descriptors_are_open",
-        only_standard_descriptors,
-    ),
+    ("only_the_standard_descriptors_are_open", only_standard_descriptors),
     ("namespaces_are_its_own", namespaces_are_its_own),
-    (
-        "capabilities_are_the_profile_s",
-        capabilities_are_the_profiles,
-    ),
+    ("capabilities_are_the_profile_s", capabilities_are_the_profiles),
     ("seccomp_filters", seccomp_filters),
-    (
-        "users_and_groups_are_resolved",
-        users_and_groups_are_resolved,
-    ),
+    ("users_and_groups_are_resolved", users_and_groups_are_resolved),
     ("the_working_folder_is_made", the_working_folder_is_made),
-    (
-        "masks_and_write_protection_hold",
-        masks_and_write_protection_hold,
-    ),
+    ("masks_and_write_protection_hold", masks_and_write_protection_hold),
     ("devices_are_usable", devices_are_usable),
     ("mounts_are_made", mounts_are_made),
     ("the_root_may_be_read_only", the_root_may_be_read_only),
@@ -34,10 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("signals_are_as_by_default", signals_are_as_by_default),
     ("cgroups_are_joined_and_shown", cgroups_are_joined_and_shown),
     ("nothing_is_mounted_over_proc", nothing_is_mounted_over_proc),
-    (
-        "links_in_the_image_stay_inside",
-        links_in_the_image_stay_inside,
-    ),
+    ("links_in_the_image_stay_inside", links_in_the_image_stay_inside),
     ("a_folder_can_be_the_root", a_folder_can_be_the_root),
 ];
 
@@ -101,11 +86,7 @@ fn users_and_groups_are_resolved(fixture: &Fixture) {
         let plan = fixture
             .shell("echo $(id -u) $(id -g) $(id -G | tr ' ' '\\n' | sort -n) $HOME; echo out >/dev/stdout")
             .with(|launch| launch.user = user.to_owned());
-        assert_eq!(
-            plan.output(fixture),
-            (0, format!("{want}\nout\n")),
-            "user {user:?}"
-        );
+        assert_eq!(plan.output(fixture), (0, format!("{want}\nout\n")), "user {user:?}");
     }
 }
 
@@ -117,11 +98,7 @@ fn the_working_folder_is_made(fixture: &Fixture) {
 }
 
 fn masks_and_write_protection_hold(fixture: &Fixture) {
-    check(
-        fixture,
-        "cat /proc/keys /proc/timer_list; ls /sys/firmware",
-        "",
-    );
+    check(fixture, "cat /proc/keys /proc/timer_list; ls /sys/firmware", "");
     check(fixture, "stat -c %t:%T /proc/timer_list", "1:3\n");
     for path in [
         "/proc/sys/kernel/hostname",
@@ -129,17 +106,9 @@ fn masks_and_write_protection_hold(fixture: &Fixture) {
         "/sys/x",
         "/sys/fs/cgroup/x",
     ] {
-        check(
-            fixture,
-            &format!("echo x 2>/dev/null >{path} || echo no"),
-            "no\n",
-        );
+        check(fixture, &format!("echo x 2>/dev/null >{path} || echo no"), "no\n");
     }
-    check(
-        fixture,
-        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
-        "0\n",
-    );
+    check(fixture, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n");
     check(
         fixture,
         "grep -c ' /proc ' /proc/mounts; grep ' / ' /proc/mounts | cut -d' ' -f3",
@@ -182,12 +151,7 @@ fn mounts_are_made(fixture: &Fixture) {
             .destination(destination)
             .typ(kind)
             .source(source)
-            .options(
-                options
-                    .iter()
-                    .map(|option| (*option).to_owned())
-                    .collect::<Vec<_>>(),
-            )
+            .options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
             .build()
             .unwrap()
     };
@@ -196,12 +160,7 @@ fn mounts_are_made(fixture: &Fixture) {
         let (folder, file) = (data.to_str().unwrap(), data.join("file"));
         mounts.push(mount("/data", "bind", folder, &["rbind", "rprivate"]));
         mounts.push(mount("/ro", "bind", folder, &["rbind", "ro", "rprivate"]));
-        mounts.push(mount(
-            "/conf/one",
-            "bind",
-            file.to_str().unwrap(),
-            &["bind"],
-        ));
+        mounts.push(mount("/conf/one", "bind", file.to_str().unwrap(), &["bind"]));
         mounts.push(mount(
             "/scratch",
             "tmpfs",
@@ -210,10 +169,7 @@ fn mounts_are_made(fixture: &Fixture) {
         ));
         launch.spec.set_mounts(Some(mounts));
     });
-    assert_eq!(
-        plan.output(fixture),
-        (0, "content\ncontent\nro\n1\n".to_owned())
-    );
+    assert_eq!(plan.output(fixture), (0, "content\ncontent\nro\n1\n".to_owned()));
     assert_eq!(fs::read_to_string(data.join("new")).unwrap(), "new\n");
 
     let missing = fixture.plan(&["true"]).with(|launch| {
@@ -249,11 +205,7 @@ fn limits_are_set(fixture: &Fixture) {
     monitor.start().unwrap();
     super::fixture::wait(watch);
     let mine = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    let hard = if warned == 0 {
-        profile::NOFILE.1
-    } else {
-        mine.unwrap()
-    };
+    let hard = if warned == 0 { profile::NOFILE.1 } else { mine.unwrap() };
     assert_eq!(plan.logged(), format!("1024\n{hard}\n"));
 }
 
@@ -261,10 +213,7 @@ fn signals_are_as_by_default(fixture: &Fixture) {
     // No shell: busybox's ignores SIGQUIT by itself.
     let plan = fixture.plan(&["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]);
     let none = "0000000000000000";
-    assert_eq!(
-        plan.output(fixture),
-        (0, format!("SigBlk:\t{none}\nSigIgn:\t{none}\n"))
-    );
+    assert_eq!(plan.output(fixture), (0, format!("SigBlk:\t{none}\nSigIgn:\t{none}\n")));
 }
 
 fn cgroups_are_joined_and_shown(fixture: &Fixture) {
@@ -295,10 +244,7 @@ fn nothing_is_mounted_over_proc(fixture: &Fixture) {
             launch.spec.set_mounts(Some(mounts));
         });
         let error = plan.launch(fixture).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("mount {destination}: nothing may be mounted over /proc")
-        );
+        assert_eq!(error, format!("mount {destination}: nothing may be mounted over /proc"));
     }
     let plan = fixture.plan(&["true"]);
     std::os::unix::fs::symlink("/tmp", plan.folder.join("upper/proc")).unwrap();
@@ -339,12 +285,7 @@ fn a_folder_can_be_the_root(fixture: &Fixture) {
     }
     let plan = fixture
         .shell("touch /x 2>/dev/null || echo ro")
-        .with(|launch| {
-            launch.root = Root::Directory {
-                path,
-                read_only: true,
-            }
-        });
+        .with(|launch| launch.root = Root::Directory { path, read_only: true });
     assert_eq!(plan.output(fixture), (0, "ro\n".to_owned()));
     for name in ["proc", "sys", "dev"] {
         let _ = fs::remove_dir(fixture.lower().join(name));

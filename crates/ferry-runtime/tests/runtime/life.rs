@@ -11,10 +11,7 @@ use super::{
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_container_runs_and_ends", a_container_runs_and_ends),
-    (
-        "exit_codes_and_signals_are_told",
-        exit_codes_and_signals_are_told,
-    ),
+    ("exit_codes_and_signals_are_told", exit_codes_and_signals_are_told),
     ("a_created_container_waits", a_created_container_waits),
     (
         "what_was_never_started_is_undone_with_its_handle",
@@ -112,9 +109,7 @@ fn a_durable_record_is_written(fixture: &Fixture) {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert!(
-        !names
-            .iter()
-            .any(|name| name.to_string_lossy().ends_with(".new")),
+        !names.iter().any(|name| name.to_string_lossy().ends_with(".new")),
         "{names:?}"
     );
 }

@@ -13,15 +13,8 @@ fn output_is_logged_by_stream(fixture: &Fixture) {
     assert_eq!(plan.run(fixture).code, 0);
     let mut lines = plan.log_lines();
     lines.sort();
-    let want = [
-        ("stderr", "err\n"),
-        ("stdout", "out\n"),
-        ("stdout", "unfinished"),
-    ];
-    assert_eq!(
-        lines,
-        want.map(|(stream, text)| (stream.to_owned(), text.to_owned()))
-    );
+    let want = [("stderr", "err\n"), ("stdout", "out\n"), ("stdout", "unfinished")];
+    assert_eq!(lines, want.map(|(stream, text)| (stream.to_owned(), text.to_owned())));
 }
 
 fn much_output_is_logged_whole(fixture: &Fixture) {
@@ -29,11 +22,7 @@ fn much_output_is_logged_whole(fixture: &Fixture) {
     assert_eq!(plan.run(fixture).code, 0);
     let logged = plan.logged();
     let numbers: Vec<u32> = logged.lines().map(|line| line.parse().unwrap()).collect();
-    assert!(
-        numbers.iter().copied().eq(1..=200_000),
-        "{} lines",
-        numbers.len()
-    );
+    assert!(numbers.iter().copied().eq(1..=200_000), "{} lines", numbers.len());
 }
 
 fn logs_rotate(fixture: &Fixture) {
@@ -47,12 +36,7 @@ fn logs_rotate(fixture: &Fixture) {
         };
     });
     plan.run(fixture);
-    for (name, exists) in [
-        ("log", true),
-        ("log.1", true),
-        ("log.2", true),
-        ("log.3", false),
-    ] {
+    for (name, exists) in [("log", true), ("log.1", true), ("log.2", true), ("log.3", false)] {
         let file = plan.folder.join(name);
         assert_eq!(file.exists(), exists, "{name}");
         if exists {

@@ -2,6 +2,7 @@
 
 mod attach;
 mod death;
+mod emulation;
 mod errors;
 mod exec;
 mod fixture;
@@ -25,9 +26,7 @@ fn main() -> ExitCode {
     if first.as_deref() == Some(ferry_runtime::zygote::ARGV1) {
         ferry_runtime::zygote::main();
     }
-    let filter = first
-        .filter(|word| !word.starts_with('-'))
-        .unwrap_or_default();
+    let filter = first.filter(|word| !word.starts_with('-')).unwrap_or_default();
     let fixture = match Fixture::new() {
         Ok(fixture) => fixture,
         Err(missing) => {
@@ -42,22 +41,16 @@ fn main() -> ExitCode {
         inside::TESTS,
         exec::TESTS,
         errors::TESTS,
+        emulation::TESTS,
         death::TESTS,
     ];
     let mut failed = Vec::new();
-    for (name, test) in groups
-        .concat()
-        .into_iter()
-        .filter(|(name, _)| name.contains(&filter))
-    {
+    for (name, test) in groups.concat().into_iter().filter(|(name, _)| name.contains(&filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             test(&fixture);
             fixture.assert_nothing_left();
         }));
-        println!(
-            "test {name} ... {}",
-            if outcome.is_ok() { "ok" } else { "FAILED" }
-        );
+        println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
         if outcome.is_err() {
             failed.push(name);
         }

@@ -28,11 +28,10 @@ struct Entry {
 
 pub(super) fn load(store: &Store, mut files: Files, limits: &Limits) -> Result<Vec<Loaded>, Error> {
     let bytes = files.read_small("manifest.json", document::MAX_LEN_BYTES as u64)?;
-    let entries: Vec<Entry> =
-        serde_json::from_slice(&bytes).map_err(|source| ArchiveError::Malformed {
-            file: "manifest.json",
-            source,
-        })?;
+    let entries: Vec<Entry> = serde_json::from_slice(&bytes).map_err(|source| ArchiveError::Malformed {
+        file: "manifest.json",
+        source,
+    })?;
     let mut layers = HashMap::new();
     let mut loaded = Vec::new();
     for entry in entries {
@@ -81,9 +80,7 @@ fn load_image(
         if !known.contains_key(diff_id) {
             // Docker leaves out the file of a layer that it takes to be there already.
             if files.has(name) || !store.layers().has(diff_id) {
-                store
-                    .layers()
-                    .unpack(files.open(name)?, Some(diff_id), limits)?;
+                store.layers().unpack(files.open(name)?, Some(diff_id), limits)?;
             }
             known.insert(*diff_id, store.layers().compress(diff_id)?);
         }

@@ -4,14 +4,14 @@
 //! older archives name a layer twice, are followed from key to key.
 
 use std::collections::HashMap;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 
 use ferry_oci::Digest;
 
 use crate::error::ArchiveError;
 use crate::layer::Decompressed;
 use crate::tar::read::{Kind, TarReader};
-use crate::{Blob, Error, Ingest, Limits, Store};
+use crate::{Error, Ingest, Limits, Store};
 
 /// Files of an archive, at most; an image has at most 127 layers in practice.
 const MAX_FILES: u64 = 65_536;
@@ -36,11 +36,7 @@ enum File {
 
 impl Files {
     /// Reads all of `archive`, which may be compressed.
-    pub(super) fn read(
-        store: &Store,
-        archive: impl BufRead,
-        limits: &Limits,
-    ) -> Result<Self, Error> {
+    pub(super) fn read(store: &Store, archive: impl BufRead, limits: &Limits) -> Result<Self, Error> {
         let archive = Decompressed::detect(archive)?;
         let mut tar = TarReader::new(std::io::BufReader::with_capacity(256 << 10, archive));
         let mut files = Self {
@@ -84,34 +80,26 @@ impl Files {
         self.store.content().read(&digest, limit_bytes)
     }
 
-    /// Opens a file.
-    pub(super) fn open(&mut self, name: &str) -> Result<Blob, Error> {
-        let digest = self.store(name)?;
-        self.store.content().open(&digest)
+    /// Opens a file, which does not become visible by that.
+    pub(super) fn open(&self, name: &str) -> Result<Box<dyn Read>, Error> {
+        let target = self.target(name)?;
+        match self.by_name.get(&target) {
+            Some(File::New(ingest)) => Ok(Box::new(ingest.reopen()?)),
+            Some(File::Stored(digest)) => Ok(Box::new(self.store.content().open(digest)?)),
+            _ => Err(missing(name)),
+        }
     }
 
     /// Makes a file visible as a blob.
     pub(super) fn store(&mut self, name: &str) -> Result<Digest, Error> {
-        let missing = || ArchiveError::FileMissing(name.chars().take(200).collect());
-        let mut target = name.to_owned();
-        for _ in 0..MAX_LINKS {
-            match self.by_name.remove(&target).ok_or_else(missing)? {
-                File::Link(next) => {
-                    self.by_name.insert(target, File::Link(next.clone()));
-                    target = next;
-                }
-                File::Stored(digest) => {
-                    self.by_name.insert(target, File::Stored(digest));
-                    return Ok(digest);
-                }
-                File::New(ingest) => {
-                    let digest = ingest.commit(None)?;
-                    self.by_name.insert(target, File::Stored(digest));
-                    return Ok(digest);
-                }
-            }
-        }
-        Err(missing().into())
+        let target = self.target(name)?;
+        let digest = match self.by_name.remove(&target) {
+            Some(File::New(ingest)) => ingest.commit(None)?,
+            Some(File::Stored(digest)) => digest,
+            _ => return Err(missing(name)),
+        };
+        self.by_name.insert(target, File::Stored(digest));
+        Ok(digest)
     }
 
     /// Makes everything below `blobs/sha256/` visible, after checking that it is what it is named.
@@ -132,13 +120,20 @@ impl Files {
         Ok(())
     }
 
-    fn check(
-        &self,
-        count: u64,
-        name_bytes: usize,
-        total_bytes: u64,
-        limits: &Limits,
-    ) -> Result<(), Error> {
+    /// Where the links that start at `name` end.
+    fn target(&self, name: &str) -> Result<String, Error> {
+        let mut target = name;
+        for _ in 0..MAX_LINKS {
+            match self.by_name.get(target) {
+                Some(File::Link(next)) => target = next,
+                Some(_) => return Ok(target.to_owned()),
+                None => break,
+            }
+        }
+        Err(missing(name))
+    }
+
+    fn check(&self, count: u64, name_bytes: usize, total_bytes: u64, limits: &Limits) -> Result<(), Error> {
         let bounds = [
             ("files", count, MAX_FILES),
             ("bytes of a name", name_bytes as u64, MAX_NAME_BYTES as u64),
@@ -151,6 +146,10 @@ impl Files {
     }
 }
 
+fn missing(name: &str) -> Error {
+    ArchiveError::FileMissing(name.chars().take(200).collect()).into()
+}
+
 fn copy<R: BufRead>(store: &Store, tar: &mut TarReader<R>) -> Result<Ingest, Error> {
     let mut ingest = store.content().ingest()?;
     loop {
@@ -159,9 +158,7 @@ fn copy<R: BufRead>(store: &Store, tar: &mut TarReader<R>) -> Result<Ingest, Err
             return Ok(ingest);
         }
         let len = piece.len();
-        ingest
-            .write_all(piece)
-            .map_err(|error| ingest.failed(error))?;
+        ingest.write_all(piece).map_err(|error| ingest.failed(error))?;
         tar.consume(len);
     }
 }

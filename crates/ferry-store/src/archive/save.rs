@@ -42,11 +42,7 @@ pub fn save(
     });
     write_json("index.json", &index, &mut out)?;
     write_json("manifest.json", &json!(plan.docker), &mut out)?;
-    write_json(
-        "oci-layout",
-        &json!({"imageLayoutVersion": "1.0.0"}),
-        &mut out,
-    )?;
+    write_json("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}), &mut out)?;
     if !plan.repositories.is_empty() {
         write_json("repositories", &json!(plan.repositories), &mut out)?;
     }
@@ -82,12 +78,10 @@ impl Plan {
         self.index.push(descriptor);
         self.blobs.extend(crate::image::index_blobs(store, target)?);
         for image in &chosen {
-            self.blobs
-                .insert(Digest::try_from(image.manifest_descriptor.digest())?);
+            self.blobs.insert(Digest::try_from(image.manifest_descriptor.digest())?);
             self.blobs.insert(image.config_digest()?);
             for layer in &image.layers {
-                self.blobs
-                    .insert(Digest::try_from(layer.descriptor.digest())?);
+                self.blobs.insert(Digest::try_from(layer.descriptor.digest())?);
             }
         }
         // Docker's part of the archive knows one platform a name: the host's, or else the first.
@@ -112,10 +106,7 @@ impl Plan {
             "Layers": layers,
         }));
         if let (Some((reference, tag)), Some(top)) = (tag, image.layers.last()) {
-            let tags = self
-                .repositories
-                .entry(reference.familiar_name())
-                .or_default();
+            let tags = self.repositories.entry(reference.familiar_name()).or_default();
             tags.insert(tag.to_owned(), top.diff_id.0.hex());
         }
         Ok(())
@@ -126,9 +117,7 @@ impl Plan {
 fn choose(store: &Store, target: &Descriptor, options: &SaveOptions) -> Result<Vec<Image>, Error> {
     if !options.platforms.is_empty() {
         let wanted = options.platforms.iter();
-        return wanted
-            .map(|platform| store.image(target, platform))
-            .collect();
+        return wanted.map(|platform| store.image(target, platform)).collect();
     }
     let mut images = Vec::new();
     let mut incomplete = None;

@@ -68,8 +68,12 @@ impl Ingest {
         }
         let place = self.store.content().path(&actual);
         let mut protection = self.store.inner().protection.lock();
-        if !place.exists() {
-            self.store.inner().pending.mark_blob(&actual)?;
+        // One of another size is damaged: what was just hashed is better.
+        let is_whole = place
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == self.written_bytes);
+        if !is_whole {
+            self.store.inner().pending.mark(Key::Blob(actual))?;
             fs::rename(&self.path, &place).map_err(Error::file("create", &place))?;
             self.is_committed = true;
         }
@@ -82,6 +86,11 @@ impl Ingest {
     pub fn commit_as(self, descriptor: &Descriptor) -> Result<Digest, Error> {
         let digest = Digest::try_from(descriptor.digest())?;
         self.commit(Some((&digest, descriptor.size())))
+    }
+
+    /// Opens what was written so far, to read it before or without making it visible.
+    pub(crate) fn reopen(&self) -> Result<File, Error> {
+        File::open(&self.path).map_err(Error::file("open", &self.path))
     }
 
     /// Names the file in a failure to write it, such as a full disk.

@@ -52,9 +52,7 @@ impl<'a> Content<'a> {
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
         match opened {
             Ok((size_bytes, file)) => Ok(Blob { file, size_bytes }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Error::BlobMissing(*digest))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::BlobMissing(*digest)),
             Err(error) => Err(Error::file("open", path)(error)),
         }
     }
@@ -90,9 +88,7 @@ impl<'a> Content<'a> {
     /// Stores `bytes` as a blob.
     pub fn write(&self, bytes: &[u8]) -> Result<Digest, Error> {
         let mut ingest = self.ingest()?;
-        ingest
-            .write_all(bytes)
-            .map_err(|error| ingest.failed(error))?;
+        ingest.write_all(bytes).map_err(|error| ingest.failed(error))?;
         ingest.commit(None)
     }
 

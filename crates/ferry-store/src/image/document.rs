@@ -11,28 +11,20 @@ const MAX_DOCUMENTS: usize = 4096;
 /// Reads the index or manifest that `descriptor` describes.
 pub(super) fn read(store: &Store, descriptor: &Descriptor) -> Result<Document, Error> {
     let digest = Digest::try_from(descriptor.digest())?;
-    let bytes = store
-        .content()
-        .read(&digest, document::MAX_LEN_BYTES as u64)?;
-    Document::parse(descriptor.media_type().as_ref(), &bytes)
-        .map_err(|source| Error::Document { digest, source })
+    let bytes = store.content().read(&digest, document::MAX_LEN_BYTES as u64)?;
+    Document::parse(descriptor.media_type().as_ref(), &bytes).map_err(|source| Error::Document { digest, source })
 }
 
 /// Reads the config of `manifest`.
 pub(super) fn read_config(store: &Store, manifest: &ImageManifest) -> Result<ImageConfig, Error> {
     let digest = Digest::try_from(manifest.config().digest())?;
-    let bytes = store
-        .content()
-        .read(&digest, document::MAX_LEN_BYTES as u64)?;
+    let bytes = store.content().read(&digest, document::MAX_LEN_BYTES as u64)?;
     ImageConfig::parse(&bytes).map_err(|source| Error::Document { digest, source })
 }
 
 /// The manifests of `target` that are here, each with its descriptor, in the index's order, those of
 /// nested indexes included; manifests that are not here with `None`.
-pub(super) fn manifests(
-    store: &Store,
-    target: &Descriptor,
-) -> Result<Vec<(Descriptor, Option<ImageManifest>)>, Error> {
+pub(super) fn manifests(store: &Store, target: &Descriptor) -> Result<Vec<(Descriptor, Option<ImageManifest>)>, Error> {
     let mut found = Vec::new();
     let mut todo = vec![target.clone()];
     let mut documents = 0;

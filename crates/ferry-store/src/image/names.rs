@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::document::reachable;
+use crate::error::RecordError;
+use crate::lease::Key;
 use crate::record::{self, Record};
 use crate::store::{file_name, folder, list};
 use crate::{Durability, Error, Store, Timestamp};
@@ -43,15 +45,24 @@ pub struct Images<'a> {
 }
 
 impl Names {
-    /// Reads the records in `folder`. One that cannot be read is an error: a name must not vanish.
+    /// Reads the records in `folder`. A damaged one is said and left where it is, so that the engine
+    /// still starts; one of a newer Ferry is an error, since collecting would take what it names.
     pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
         let mut names = BTreeMap::new();
         for path in list(folder)? {
             if !file_name(&path).ends_with(".json") {
                 continue;
             }
-            if let Some(record) = record::read::<ImageRecord>(&path)? {
-                names.insert(record.reference.to_string(), record);
+            match record::read::<ImageRecord>(&path) {
+                Ok(Some(record)) => {
+                    names.insert(record.reference.to_string(), record);
+                }
+                Ok(None) => {}
+                Err(Error::Record {
+                    reason: RecordError::Malformed(reason),
+                    ..
+                }) => tracing::error!(path = %path.display(), %reason, "damaged image record"),
+                Err(error) => return Err(error),
             }
         }
         Ok(Self(RwLock::new(names)))
@@ -64,15 +75,13 @@ impl<'a> Images<'a> {
     }
 
     /// Makes `reference` point at `target`, an index or a manifest that is here, and returns what it
-    /// pointed at before. Durable: everything written so far is synced first.
-    pub fn put(
-        &self,
-        reference: &Reference,
-        target: Descriptor,
-    ) -> Result<Option<Descriptor>, Error> {
+    /// pointed at before. Durable: what `target` holds is synced first, if it is not yet.
+    pub fn put(&self, reference: &Reference, target: Descriptor) -> Result<Option<Descriptor>, Error> {
         let _lease = self.store.lease();
-        self.touch(&target)?;
-        self.store.sync()?;
+        let held = self.touch(&target)?;
+        if self.store.inner().pending.has_any(&held) {
+            self.store.sync()?;
+        }
         let record = ImageRecord {
             reference: reference.clone(),
             target,
@@ -119,8 +128,10 @@ impl<'a> Images<'a> {
 
     /// Rewrites `index.json`, which is for other tools: Ferry itself reads the records.
     pub(crate) fn write_index(&self) -> Result<(), Error> {
+        // Held until the file is in place: the last writer must be the one that knows most.
+        let names = self.write();
         let mut manifests = Vec::new();
-        for record in self.read().values() {
+        for record in names.values() {
             let mut descriptor = record.target.clone();
             let annotations = descriptor.annotations().clone().unwrap_or_default();
             descriptor.set_annotations(Some(with_name(annotations, &record.reference)));
@@ -132,20 +143,20 @@ impl<'a> Images<'a> {
             "manifests": manifests,
         });
         let path = self.store.root().join("index.json");
-        let _order = self.write();
         record::write_bytes(&path, index.to_string().as_bytes(), Durability::Volatile)
     }
 
     /// Protects all that `target` holds, so that it is not collected before the name is there.
-    fn touch(&self, target: &Descriptor) -> Result<(), Error> {
+    fn touch(&self, target: &Descriptor) -> Result<Vec<Key>, Error> {
         let digest = Digest::try_from(target.digest())?;
         if !self.store.content().has(&digest) {
             return Err(Error::BlobMissing(digest));
         }
         let keys = reachable(self.store, target)?;
         let mut protection = self.store.inner().protection.lock();
-        keys.into_iter().for_each(|key| protection.touch(key));
-        Ok(())
+        keys.iter().for_each(|key| protection.touch(*key));
+        drop(protection);
+        Ok(keys)
     }
 
     /// References may be longer than a file's name, and have slashes.
@@ -166,10 +177,7 @@ impl<'a> Images<'a> {
 }
 
 /// Adds the annotations by which other tools find an image's name.
-pub(crate) fn with_name(
-    mut annotations: HashMap<String, String>,
-    reference: &Reference,
-) -> HashMap<String, String> {
+pub(crate) fn with_name(mut annotations: HashMap<String, String>, reference: &Reference) -> HashMap<String, String> {
     annotations.insert(NAME_ANNOTATION.to_owned(), reference.to_string());
     if let Some(tag) = reference.tag() {
         annotations.insert(TAG_ANNOTATION.to_owned(), tag.to_owned());

@@ -1,8 +1,6 @@
 //! From an index or manifest to the image of one platform.
 
-use ferry_oci::{
-    Descriptor, DiffId, Digest, ImageConfig, ImageId, ImageManifest, Platform, best_match,
-};
+use ferry_oci::{Descriptor, DiffId, Digest, ImageConfig, ImageId, ImageManifest, Platform, best_match};
 
 use super::document::{manifests, read_config};
 use crate::{Error, Store};
@@ -115,11 +113,7 @@ impl Image {
         let mut layers = self.layers.iter();
         let mut steps = Vec::new();
         for step in self.config.history.iter().cloned() {
-            let layer = if step.empty_layer {
-                None
-            } else {
-                layers.next()
-            };
+            let layer = if step.empty_layer { None } else { layers.next() };
             let diff_id = layer.map(|layer| layer.diff_id);
             let size_bytes = diff_id.as_ref().map_or(Ok(0), size_of)?;
             steps.push(HistoryStep {
@@ -166,10 +160,7 @@ pub(crate) fn find(store: &Store, target: &Descriptor, wanted: &Platform) -> Res
         }
     }
     let fitting = images.iter().enumerate();
-    let best = best_match(
-        wanted,
-        fitting.map(|(index, image)| (&image.platform, index)),
-    );
+    let best = best_match(wanted, fitting.map(|(index, image)| (&image.platform, index)));
     match (best, missing) {
         (Some(best), _) => Ok(images.swap_remove(best)),
         (None, Some(error)) if available.is_empty() => Err(error),
@@ -181,10 +172,7 @@ pub(crate) fn find(store: &Store, target: &Descriptor, wanted: &Platform) -> Res
 }
 
 /// The image of one manifest; `None` if it is not here or no image.
-pub(crate) fn find_manifest(
-    store: &Store,
-    descriptor: &Descriptor,
-) -> Result<Option<Image>, Error> {
+pub(crate) fn find_manifest(store: &Store, descriptor: &Descriptor) -> Result<Option<Image>, Error> {
     let found = manifests(store, descriptor)?.into_iter().next();
     match found {
         Some((descriptor, manifest)) => read_image(store, &descriptor, manifest),
@@ -230,11 +218,7 @@ fn is_attestation(descriptor: &Descriptor) -> bool {
 }
 
 /// The image of a manifest; `None` if the manifest is not here or no image.
-fn read_image(
-    store: &Store,
-    descriptor: &Descriptor,
-    manifest: Option<ImageManifest>,
-) -> Result<Option<Image>, Error> {
+fn read_image(store: &Store, descriptor: &Descriptor, manifest: Option<ImageManifest>) -> Result<Option<Image>, Error> {
     let Some(manifest) = manifest.filter(|_| !is_attestation(descriptor)) else {
         return Ok(None);
     };

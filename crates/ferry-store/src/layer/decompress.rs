@@ -1,6 +1,6 @@
 //! Layers come as gzip (of any number of members), zstd (of a bounded window) or plain tar.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Chain, Cursor, Read};
 
 use ferry_oci::Compression;
 use flate2::bufread::MultiGzDecoder;
@@ -19,10 +19,13 @@ pub struct Decompressed<R: BufRead> {
     compression: Compression,
 }
 
+/// The first bytes, which were looked at, and the rest.
+type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
 enum Decoder<R: BufRead> {
-    Plain(R),
-    Gzip(Box<MultiGzDecoder<R>>),
-    Zstd(Box<zstd::Decoder<'static, R>>),
+    Plain(Whole<R>),
+    Gzip(Box<MultiGzDecoder<Whole<R>>>),
+    Zstd(Box<zstd::Decoder<'static, Whole<R>>>),
 }
 
 impl<R: BufRead> Decompressed<R> {
@@ -31,23 +34,21 @@ impl<R: BufRead> Decompressed<R> {
     /// The bytes decide, not a media type: tools have labelled layers wrongly for years, and the
     /// DiffID tells in the end whether the right thing came out.
     pub fn detect(mut input: R) -> Result<Self, Error> {
-        let start = input.fill_buf().map_err(Error::Input)?;
+        let start = first_bytes(&mut input).map_err(Error::Input)?;
         let compression = if start.starts_with(GZIP_MAGIC) {
             Compression::Gzip
-        } else if start.starts_with(ZSTD_MAGIC) || is_skippable_frame(start) {
+        } else if start.starts_with(ZSTD_MAGIC) || is_skippable_frame(&start) {
             Compression::Zstd
         } else {
             Compression::None
         };
+        let input = Cursor::new(start).chain(input);
         let decoder = match compression {
             Compression::None => Decoder::Plain(input),
             Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(input))),
             Compression::Zstd => Decoder::Zstd(Box::new(zstd_decoder(input)?)),
         };
-        Ok(Self {
-            decoder,
-            compression,
-        })
+        Ok(Self { decoder, compression })
     }
 
     /// What the stream is compressed with.
@@ -66,11 +67,12 @@ impl<R: BufRead> Decompressed<R> {
 
     /// The compressed stream, to read what follows its end.
     pub(super) fn into_inner(self) -> R {
-        match self.decoder {
+        let whole = match self.decoder {
             Decoder::Plain(input) => input,
             Decoder::Gzip(decoder) => decoder.into_inner(),
             Decoder::Zstd(decoder) => decoder.finish(),
-        }
+        };
+        whole.into_inner().1
     }
 }
 
@@ -84,15 +86,17 @@ impl<R: BufRead> Read for Decompressed<R> {
     }
 }
 
+/// As many bytes as the formats' marks have; a stream may give them one by one.
+fn first_bytes(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(ZSTD_MAGIC.len());
+    input.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
 fn zstd_decoder<R: BufRead>(input: R) -> Result<zstd::Decoder<'static, R>, Error> {
-    let failed = |source| Error::Compression {
-        format: "zstd",
-        source,
-    };
+    let failed = |source| Error::Compression { format: "zstd", source };
     let mut decoder = zstd::Decoder::with_buffer(input).map_err(failed)?;
-    decoder
-        .window_log_max(Limits::ZSTD_WINDOW_LOG)
-        .map_err(failed)?;
+    decoder.window_log_max(Limits::ZSTD_WINDOW_LOG).map_err(failed)?;
     Ok(decoder)
 }
 

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::inode;
@@ -64,11 +64,7 @@ pub(crate) struct Written {
 }
 
 /// Writes the tree below `top` to `out`.
-pub(crate) fn write(
-    top: BorrowedFd<'_>,
-    out: &mut impl Write,
-    options: &DiffOptions<'_>,
-) -> Result<Written, Error> {
+pub(crate) fn write(top: BorrowedFd<'_>, out: &mut impl Write, options: &DiffOptions<'_>) -> Result<Written, Error> {
     let mut walk = Walk {
         top,
         out,
@@ -114,8 +110,7 @@ impl<W: Write> Walk<'_, W> {
                 if self.options.settle == Settle::Apply {
                     // After its content, whose settling may have changed it.
                     let directory = self.open(&path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-                    rustix::fs::futimens(&directory, &times)
-                        .map_err(kernel(&path, "set the time"))?;
+                    rustix::fs::futimens(&directory, &times).map_err(kernel(&path, "set the time"))?;
                 }
                 continue;
             };
@@ -129,15 +124,9 @@ impl<W: Write> Walk<'_, W> {
     }
 
     /// Writes the entry `path`, named `name` in the open `folder`; returns a directory's content.
-    fn entry(
-        &mut self,
-        path: Vec<u8>,
-        folder: BorrowedFd<'_>,
-        name: &[u8],
-    ) -> Result<Option<Level>, Error> {
+    fn entry(&mut self, path: Vec<u8>, folder: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Level>, Error> {
         let c_name = inode::c_name(name).map_err(kernel(&path, "name"))?;
-        let status = rustix::fs::statat(folder, &c_name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(kernel(&path, "stat"))?;
+        let status = rustix::fs::statat(folder, &c_name, AtFlags::SYMLINK_NOFOLLOW).map_err(kernel(&path, "stat"))?;
         let kind = FileType::from_raw_mode(status.st_mode);
         if name.starts_with(b".wh.") {
             return Err(refused(&path, EntryError::WhiteoutName));
@@ -147,7 +136,7 @@ impl<W: Write> Walk<'_, W> {
                 let directory = self.open(&path, OFlags::RDONLY | OFlags::DIRECTORY)?;
                 return self.directory(path, &directory, &status).map(Some);
             }
-            FileType::CharacterDevice if status.st_rdev == 0 => self.whiteout(&path)?,
+            _ if is_whiteout_inode(&status) => self.whiteout(&path)?,
             FileType::RegularFile => self.file(&path, folder, &c_name, &status)?,
             FileType::Symlink => self.symlink(&path, folder, &c_name, &status)?,
             FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo => {
@@ -155,20 +144,14 @@ impl<W: Write> Walk<'_, W> {
             }
             // Nobody listens behind a socket of a layer; Docker leaves them out as well.
             _ if self.options.settle == Settle::Apply => {
-                rustix::fs::unlinkat(folder, &c_name, AtFlags::empty())
-                    .map_err(kernel(&path, "remove"))?;
+                rustix::fs::unlinkat(folder, &c_name, AtFlags::empty()).map_err(kernel(&path, "remove"))?;
             }
             _ => {}
         }
         Ok(None)
     }
 
-    fn directory(
-        &mut self,
-        path: Vec<u8>,
-        directory: &OwnedFd,
-        status: &Stat,
-    ) -> Result<Level, Error> {
+    fn directory(&mut self, path: Vec<u8>, directory: &OwnedFd, status: &Stat) -> Result<Level, Error> {
         let attributes = self.attributes(&path, xattr::Target::Open(directory.as_fd()))?;
         if !path.is_empty() || self.options.top == Top::Emit {
             let name = match path.as_slice() {
@@ -215,13 +198,7 @@ impl<W: Write> Walk<'_, W> {
         })
     }
 
-    fn file(
-        &mut self,
-        path: &[u8],
-        folder: BorrowedFd<'_>,
-        name: &CString,
-        status: &Stat,
-    ) -> Result<(), Error> {
+    fn file(&mut self, path: &[u8], folder: BorrowedFd<'_>, name: &CString, status: &Stat) -> Result<(), Error> {
         if status.st_nlink > 1 {
             let inode = (status.st_dev, status.st_ino);
             if let Some(first) = self.links.get(&inode).cloned() {
@@ -233,9 +210,7 @@ impl<W: Write> Walk<'_, W> {
             }
             self.links.insert(inode, path.to_vec());
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(folder, name, flags, rustix::fs::Mode::empty())
-            .map_err(kernel(path, "open"))?;
+        let file = open_regular(folder, name).map_err(kernel(path, "open"))?;
         let attributes = self.attributes(path, xattr::Target::Open(file.as_fd()))?;
         let size_bytes = u64::try_from(status.st_size).unwrap_or(0);
         let entry = Entry {
@@ -246,21 +221,13 @@ impl<W: Write> Walk<'_, W> {
         self.copy(path, &file, size_bytes)?;
         self.written.size_bytes += size_bytes;
         if self.options.settle == Settle::Apply {
-            rustix::fs::futimens(&file, &self.settled_times(status))
-                .map_err(kernel(path, "set the time"))?;
+            rustix::fs::futimens(&file, &self.settled_times(status)).map_err(kernel(path, "set the time"))?;
         }
         Ok(())
     }
 
-    fn symlink(
-        &mut self,
-        path: &[u8],
-        folder: BorrowedFd<'_>,
-        name: &CString,
-        status: &Stat,
-    ) -> Result<(), Error> {
-        let target =
-            rustix::fs::readlinkat(folder, name, Vec::new()).map_err(kernel(path, "read"))?;
+    fn symlink(&mut self, path: &[u8], folder: BorrowedFd<'_>, name: &CString, status: &Stat) -> Result<(), Error> {
+        let target = rustix::fs::readlinkat(folder, name, Vec::new()).map_err(kernel(path, "read"))?;
         let attributes = self.attributes(path, xattr::Target::Named(folder, name))?;
         let entry = Entry {
             link: target.to_bytes(),
@@ -322,24 +289,17 @@ impl<W: Write> Walk<'_, W> {
         let mut left = size_bytes;
         while left > 0 {
             let len = left.min(self.buffer.len() as u64) as usize;
-            let read =
-                rustix::io::read(file, &mut self.buffer[..len]).map_err(kernel(path, "read"))?;
+            let read = rustix::io::read(file, &mut self.buffer[..len]).map_err(kernel(path, "read"))?;
             if read == 0 {
                 return Err(kernel(path, "read all of a changing file")(Errno::IO));
             }
-            self.out
-                .write_all(&self.buffer[..read])
-                .map_err(Error::Output)?;
+            self.out.write_all(&self.buffer[..read]).map_err(Error::Output)?;
             left -= read as u64;
         }
         tar_write::pad(self.out, size_bytes).map_err(Error::Output)
     }
 
-    fn attributes(
-        &self,
-        path: &[u8],
-        target: xattr::Target<'_>,
-    ) -> Result<xattr::Attributes, Error> {
+    fn attributes(&self, path: &[u8], target: xattr::Target<'_>) -> Result<xattr::Attributes, Error> {
         let attributes = xattr::read(path, target)?;
         if self.options.settle == Settle::Apply {
             for name in &attributes.bookkeeping {
@@ -349,19 +309,12 @@ impl<W: Write> Walk<'_, W> {
         Ok(attributes)
     }
 
-    fn settle_named(
-        &self,
-        path: &[u8],
-        folder: BorrowedFd<'_>,
-        name: &CString,
-        status: &Stat,
-    ) -> Result<(), Error> {
+    fn settle_named(&self, path: &[u8], folder: BorrowedFd<'_>, name: &CString, status: &Stat) -> Result<(), Error> {
         if self.options.settle == Settle::Leave {
             return Ok(());
         }
         let times = self.settled_times(status);
-        rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(kernel(path, "set the time"))
+        rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(kernel(path, "set the time"))
     }
 
     fn clamped(&self, status: &Stat) -> i64 {
@@ -388,6 +341,19 @@ impl<W: Write> Walk<'_, W> {
     }
 }
 
+/// Opens a regular file, and nothing else: in a container that runs, the file may have become a device
+/// since it was looked at, and opening a device does things.
+fn open_regular(folder: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let status = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+        return Err(Errno::STALE);
+    }
+    let same = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::open(same, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// Names in a directory, whiteouts first, in reverse of the order in which they are written.
 fn sorted_names(path: &[u8], directory: &OwnedFd) -> Result<Vec<Vec<u8>>, Error> {
     let listing = Dir::read_from(directory).map_err(kernel(path, "list"))?;
@@ -398,20 +364,22 @@ fn sorted_names(path: &[u8], directory: &OwnedFd) -> Result<Vec<Vec<u8>>, Error>
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let is_whiteout = entry.file_type() == FileType::CharacterDevice
+        let may_be_whiteout = matches!(entry.file_type(), FileType::CharacterDevice | FileType::Unknown);
+        let is_whiteout = may_be_whiteout
             && rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|status| status.st_rdev == 0);
+                .is_ok_and(|status| is_whiteout_inode(&status));
         names.push((!is_whiteout, name.to_bytes().to_vec()));
     }
     names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names.into_iter().map(|(_, name)| name).collect())
 }
 
+fn is_whiteout_inode(status: &Stat) -> bool {
+    FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == 0
+}
+
 fn device_of(status: &Stat) -> (u32, u32) {
-    (
-        rustix::fs::major(status.st_rdev),
-        rustix::fs::minor(status.st_rdev),
-    )
+    (rustix::fs::major(status.st_rdev), rustix::fs::minor(status.st_rdev))
 }
 
 /// Takes the digest of a tar without keeping it.

@@ -28,8 +28,7 @@ pub(crate) struct MetadataRecord {
 
 impl MetadataRecord {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        let text =
-            |(name, value): &(Vec<u8>, Vec<u8>)| (path_text::write(name), path_text::write(value));
+        let text = |(name, value): &(Vec<u8>, Vec<u8>)| (path_text::write(name), path_text::write(value));
         Self {
             mode: metadata.mode,
             uid: metadata.uid,
@@ -41,8 +40,7 @@ impl MetadataRecord {
     }
 
     pub(crate) fn metadata(&self) -> Metadata {
-        let bytes =
-            |(name, value): &(String, String)| (path_text::read(name), path_text::read(value));
+        let bytes = |(name, value): &(String, String)| (path_text::read(name), path_text::read(value));
         Metadata {
             mode: self.mode,
             uid: self.uid,
@@ -82,19 +80,14 @@ pub(crate) fn metadata(path: &[u8], directory: BorrowedFd<'_>) -> Result<Metadat
 }
 
 /// Gives an open directory all of `metadata`.
-pub(crate) fn set_metadata(
-    path: &[u8],
-    directory: BorrowedFd<'_>,
-    metadata: &Metadata,
-) -> Result<(), Error> {
+pub(crate) fn set_metadata(path: &[u8], directory: BorrowedFd<'_>, metadata: &Metadata) -> Result<(), Error> {
     inode::set_open(directory, path, metadata)
 }
 
 /// Whether an open directory hides those below it.
 pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> bool {
     let mut value = Vec::with_capacity(2);
-    rustix::fs::fgetxattr(directory, inode::OPAQUE, spare_capacity(&mut value)).is_ok()
-        && value == b"y"
+    rustix::fs::fgetxattr(directory, inode::OPAQUE, spare_capacity(&mut value)).is_ok() && value == b"y"
 }
 
 /// A failure of the kernel at `path` within a layer.

@@ -76,9 +76,10 @@ impl<W: Write + Send + 'static> ParallelGzip<W> {
         self.is_empty = false;
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(MEMBER_BYTES));
         let (member, member_rx) = sync_channel(1);
-        let sent = self.ends.as_ref().is_some_and(|ends| {
-            ends.members.send(member_rx).is_ok() && ends.jobs.send(Job { piece, member }).is_ok()
-        });
+        let sent = self
+            .ends
+            .as_ref()
+            .is_some_and(|ends| ends.members.send(member_rx).is_ok() && ends.jobs.send(Job { piece, member }).is_ok());
         if sent {
             return Ok(());
         }
@@ -124,10 +125,7 @@ impl<W: Write + Send + 'static> Drop for ParallelGzip<W> {
     }
 }
 
-fn spawn<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
+fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(256 << 10)
@@ -155,9 +153,7 @@ fn compress_jobs(jobs: &Mutex<Receiver<Job>>) {
 /// Writes the members in the order in which their pieces came.
 fn write_members<W: Write>(members: Receiver<Receiver<Vec<u8>>>, mut output: W) -> io::Result<W> {
     for member in members {
-        let member = member
-            .recv()
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let member = member.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         output.write_all(&member)?;
     }
     output.flush()?;

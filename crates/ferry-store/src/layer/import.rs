@@ -30,13 +30,7 @@ pub(super) fn import(
 ) -> Result<(), Error> {
     let digest = Digest::try_from(descriptor.digest())?;
     let flow = Flow::new(limits);
-    let input = Watched::storing(
-        compressed,
-        &flow,
-        store.content().ingest()?,
-        digest,
-        descriptor.size(),
-    );
+    let input = Watched::storing(compressed, &flow, store.content().ingest()?, digest, descriptor.size());
     if store.layers().has(diff_id) {
         // Another compressed form of a layer that is here already: only the blob is missing.
         let (actual, input) = decompress(input, &flow, &mut |_| Ok(true))?;
@@ -113,9 +107,7 @@ pub(crate) fn unpack_written(
         };
         let mut out = BufWriter::with_capacity(PIECE_BYTES, pipe);
         let written = write(&mut out)?;
-        let pipe = out
-            .into_inner()
-            .map_err(|error| Error::Output(error.into_error()))?;
+        let pipe = out.into_inner().map_err(|error| Error::Output(error.into_error()))?;
         Ok((DiffId(pipe.hasher.finish()), written))
     })?;
     Ok(written)
@@ -151,12 +143,7 @@ pub(super) fn commit_gzip(ingest: Ingest) -> Result<Descriptor, Error> {
 }
 
 /// The tar within the blob `digest`, of which `diff_id` is the digest, written to `out`.
-pub(super) fn write_blob_tar(
-    blob: Blob,
-    digest: Digest,
-    diff_id: &DiffId,
-    out: &mut impl Write,
-) -> Result<(), Error> {
+pub(super) fn write_blob_tar(blob: Blob, digest: Digest, diff_id: &DiffId, out: &mut impl Write) -> Result<(), Error> {
     // It was unpacked once, within the limits of that time.
     let flow = Flow::new(&Limits {
         unpacked_bytes: u64::MAX,
@@ -192,9 +179,7 @@ fn unpack_beside<T>(
         let (sender, reader) = pipe();
         let unpacking = std::thread::Builder::new()
             .name("unpack".to_owned())
-            .spawn_scoped(scope, move || {
-                unpack(reader, tree, Whiteouts::Overlay, limits)
-            })
+            .spawn_scoped(scope, move || unpack(reader, tree, Whiteouts::Overlay, limits))
             .map_err(Error::file("start a thread for", staging.tree()))?;
         let produced = produce(sender);
         let unpacked = unpacking
@@ -202,9 +187,7 @@ fn unpack_beside<T>(
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (produced, unpacked) {
             // Whatever ended the stream early; the unpacker saw only that it was cut.
-            (Err(error), Err(Error::Tar(TarError::Truncated)) | Ok(_)) | (_, Err(error)) => {
-                Err(error)
-            }
+            (Err(error), Err(Error::Tar(TarError::Truncated)) | Ok(_)) | (_, Err(error)) => Err(error),
             (Ok(produced), Ok(unpacked)) => Ok((produced, unpacked)),
         }
     })

@@ -31,22 +31,14 @@ pub(super) fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
 
 /// Gives an open file or directory all its metadata. The order matters: chown(2) clears set-user-id
 /// and file capabilities, and everything changes the times.
-pub(super) fn set_open(
-    file: BorrowedFd<'_>,
-    path: &[u8],
-    metadata: &Metadata,
-) -> Result<(), Error> {
+pub(super) fn set_open(file: BorrowedFd<'_>, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
     let (uid, gid) = owner(metadata);
     rustix::fs::fchown(file, uid, gid).map_err(kernel(path, "set the owner"))?;
     set_owned(file, path, metadata)
 }
 
 /// [`set_open`] for a file that has its owner already.
-pub(super) fn set_owned(
-    file: BorrowedFd<'_>,
-    path: &[u8],
-    metadata: &Metadata,
-) -> Result<(), Error> {
+pub(super) fn set_owned(file: BorrowedFd<'_>, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
     set_mode(file, metadata.mode).map_err(kernel(path, "set the mode"))?;
     for (name, value) in &metadata.xattrs {
         let name = checked_xattr(path, name)?;
@@ -70,8 +62,7 @@ pub(super) fn set_at(
     if kind == Permissions::Settable {
         // Only what was just made here, never a link: fchmodat(2) would follow one.
         let mode = Mode::from_raw_mode(metadata.mode);
-        rustix::fs::chmodat(folder, name, mode, AtFlags::empty())
-            .map_err(kernel(path, "set the mode"))?;
+        rustix::fs::chmodat(folder, name, mode, AtFlags::empty()).map_err(kernel(path, "set the mode"))?;
     }
     for (attribute, value) in &metadata.xattrs {
         let attribute = checked_xattr(path, attribute)?;
@@ -79,8 +70,7 @@ pub(super) fn set_at(
         let set = rustix::fs::lsetxattr(by_descriptor, &attribute, value, XattrFlags::empty());
         tolerate_unsupported(path, &attribute, set)?;
     }
-    rustix::fs::utimensat(folder, name, &times(metadata.mtime), flags)
-        .map_err(kernel(path, "set the time"))
+    rustix::fs::utimensat(folder, name, &times(metadata.mtime), flags).map_err(kernel(path, "set the time"))
 }
 
 /// Whether an inode has permission bits of its own.
@@ -124,11 +114,7 @@ fn checked_xattr(path: &[u8], name: &[u8]) -> Result<CString, Error> {
 }
 
 /// A file system without some kind of attribute, such as SELinux labels, loses it, as with Docker.
-fn tolerate_unsupported(
-    path: &[u8],
-    name: &CString,
-    result: Result<(), Errno>,
-) -> Result<(), Error> {
+fn tolerate_unsupported(path: &[u8], name: &CString, result: Result<(), Errno>) -> Result<(), Error> {
     match result {
         Ok(()) => Ok(()),
         Err(Errno::NOTSUP) => {
@@ -146,10 +132,7 @@ fn tolerate_unsupported(
 }
 
 fn owner(metadata: &Metadata) -> (Option<Uid>, Option<Gid>) {
-    (
-        Some(Uid::from_raw(metadata.uid)),
-        Some(Gid::from_raw(metadata.gid)),
-    )
+    (Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid)))
 }
 
 /// Both times are the modification time: an access time would be of no use and not reproducible.

@@ -2,16 +2,15 @@
 
 pub(super) fn write(path: &[u8]) -> String {
     use std::fmt::Write;
-    path.iter()
-        .fold(String::with_capacity(path.len()), |mut text, byte| {
-            match byte {
-                b'%' | ..=b' ' | 0x7f.. => {
-                    let _ = write!(text, "%{byte:02x}");
-                }
-                byte => text.push(char::from(*byte)),
+    path.iter().fold(String::with_capacity(path.len()), |mut text, byte| {
+        match byte {
+            b'%' | ..=b' ' | 0x7f.. => {
+                let _ = write!(text, "%{byte:02x}");
             }
-            text
-        })
+            byte => text.push(char::from(*byte)),
+        }
+        text
+    })
 }
 
 /// The reverse of [`write`]; what it would not have written is taken as it stands.

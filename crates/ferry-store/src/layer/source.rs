@@ -48,11 +48,7 @@ impl Flow {
                 limit: self.0.unpacked_limit,
             });
         }
-        let allowed = self
-            .0
-            .compressed_bytes
-            .get()
-            .saturating_mul(self.0.ratio_limit);
+        let allowed = self.0.compressed_bytes.get().saturating_mul(self.0.ratio_limit);
         if total_bytes.saturating_sub(Limits::FREE_BYTES) > allowed {
             return Err(Error::Limit {
                 what: "unpacked bytes for each compressed one",
@@ -88,13 +84,7 @@ impl<R: Read> Watched<R> {
     }
 
     /// `input`, which should be `size_bytes` of `digest`; it is stored on the way.
-    pub(super) fn storing(
-        input: R,
-        flow: &Flow,
-        ingest: Ingest,
-        digest: Digest,
-        size_bytes: u64,
-    ) -> Self {
+    pub(super) fn storing(input: R, flow: &Flow, ingest: Ingest, digest: Digest, size_bytes: u64) -> Self {
         Self {
             input,
             flow: flow.clone(),

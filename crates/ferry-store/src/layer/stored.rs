@@ -72,11 +72,7 @@ impl LayerRecord {
         Self {
             size_bytes: unpacked.size_bytes,
             entries: unpacked.entries,
-            implied: unpacked
-                .implied
-                .iter()
-                .map(|path| path_text::write(path))
-                .collect(),
+            implied: unpacked.implied.iter().map(|path| path_text::write(path)).collect(),
             is_top_opaque: unpacked.is_top_opaque,
             source,
         }
@@ -98,11 +94,7 @@ impl LayerRecord {
 
     /// What [`super::diff::write`] is told about the top to make the tar again.
     pub(crate) fn top(&self) -> Top {
-        if self.describes_top() {
-            Top::Emit
-        } else {
-            Top::Omit
-        }
+        if self.describes_top() { Top::Emit } else { Top::Omit }
     }
 }
 
@@ -131,20 +123,13 @@ pub(crate) fn cached_record(store: &Store, diff_id: &DiffId) -> Result<Arc<Layer
     Ok(record)
 }
 
-pub(crate) fn read_compressed(
-    store: &Store,
-    diff_id: &DiffId,
-) -> Result<Option<Descriptor>, Error> {
+pub(crate) fn read_compressed(store: &Store, diff_id: &DiffId) -> Result<Option<Descriptor>, Error> {
     let path = folder_of(store, diff_id).join(COMPRESSED);
     Ok(record::read::<CompressedRecord>(&path)?.map(|record| record.descriptor))
 }
 
 /// Remembers the compressed form that Ferry made of a stored layer.
-pub(crate) fn write_compressed(
-    store: &Store,
-    diff_id: &DiffId,
-    descriptor: &Descriptor,
-) -> Result<(), Error> {
+pub(crate) fn write_compressed(store: &Store, diff_id: &DiffId, descriptor: &Descriptor) -> Result<(), Error> {
     let path = folder_of(store, diff_id).join(COMPRESSED);
     let record = CompressedRecord {
         descriptor: descriptor.clone(),
@@ -197,7 +182,7 @@ impl Staging {
         let place = folder_of(&self.store, diff_id);
         let mut protection = self.store.inner().protection.lock();
         if !place.exists() {
-            self.store.inner().pending.mark_layer(diff_id)?;
+            self.store.inner().pending.mark(Key::Layer(*diff_id))?;
             fs::rename(&self.path, &place).map_err(Error::file("create", &place))?;
         }
         protection.touch(Key::Layer(*diff_id));
@@ -208,13 +193,10 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        let removed = open_folder(&self.store.folder(folder::TMP))
-            .ok()
-            .and_then(|tmp| {
-                let name =
-                    std::ffi::CString::new(self.path.file_name()?.as_encoded_bytes()).ok()?;
-                trash::remove_tree(tmp.as_fd(), &name).ok()
-            });
+        let removed = open_folder(&self.store.folder(folder::TMP)).ok().and_then(|tmp| {
+            let name = std::ffi::CString::new(self.path.file_name()?.as_encoded_bytes()).ok()?;
+            trash::remove_tree(tmp.as_fd(), &name).ok()
+        });
         if removed.is_none() {
             tracing::warn!(path = %self.path.display(), "cannot remove an unfinished layer");
         }

@@ -149,9 +149,7 @@ impl<'a> Tree<'a> {
         let mut implied = Vec::new();
         // Deepest first: what is done to a directory needs the way to it open.
         for (path, directory) in made.into_iter().rev() {
-            let fd = self
-                .open_for_reading(&path)
-                .map_err(kernel(&path, "open"))?;
+            let fd = self.open_for_reading(&path).map_err(kernel(&path, "open"))?;
             if directory.opaque {
                 inode::set_opaque(fd.as_fd()).map_err(kernel(&path, "mark as opaque"))?;
             }
@@ -161,8 +159,7 @@ impl<'a> Tree<'a> {
                     inode::set_open(fd.as_fd(), &path, &implied_metadata())?;
                 }
                 (None, Ground::Existing) => {
-                    inode::set_mode(fd.as_fd(), implied_metadata().mode)
-                        .map_err(kernel(&path, "set the mode"))?;
+                    inode::set_mode(fd.as_fd(), implied_metadata().mode).map_err(kernel(&path, "set the mode"))?;
                 }
             }
             if directory.metadata.is_none() {
@@ -191,12 +188,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Follows `parent` from the top, link by link. `path` is only for messages.
-    fn walk(
-        &mut self,
-        path: &[u8],
-        parent: &[u8],
-        missing: Missing,
-    ) -> Result<Option<CanonicalPath>, Error> {
+    fn walk(&mut self, path: &[u8], parent: &[u8], missing: Missing) -> Result<Option<CanonicalPath>, Error> {
         let mut at = CanonicalPath::new();
         let mut todo: Vec<Vec<u8>> = components(parent);
         let mut links = 0;
@@ -262,12 +254,7 @@ impl<'a> Tree<'a> {
 
     /// Makes a directory at `place`, in the place of whatever else is there. What stood there before,
     /// a whiteout or a file, had replaced what lower layers have, so the directory must hide it too.
-    fn make_directory(
-        &mut self,
-        path: &[u8],
-        place: &Place,
-        canonical: &CanonicalPath,
-    ) -> Result<(), Error> {
+    fn make_directory(&mut self, path: &[u8], place: &Place, canonical: &CanonicalPath) -> Result<(), Error> {
         let name = inode::c_name(&place.name).map_err(kernel(path, "make a folder"))?;
         let make = || rustix::fs::mkdirat(&*place.fd, &name, Mode::RWXU);
         let mut replaced = false;
@@ -287,11 +274,7 @@ impl<'a> Tree<'a> {
         self.remember(canonical.clone(), |made| made.opaque = hides)
     }
 
-    fn remember(
-        &mut self,
-        path: CanonicalPath,
-        change: impl FnOnce(&mut Made),
-    ) -> Result<(), Error> {
+    fn remember(&mut self, path: CanonicalPath, change: impl FnOnce(&mut Made)) -> Result<(), Error> {
         if !self.made.contains_key(&path) {
             self.made_bytes += path.len() + size_of::<Made>();
             if self.made_bytes > self.limits.directory_bytes {
@@ -313,8 +296,7 @@ impl<'a> Tree<'a> {
             return;
         }
         let below = join(path, b"");
-        self.open
-            .retain(|open, _| open != path && !open.starts_with(&below));
+        self.open.retain(|open, _| open != path && !open.starts_with(&below));
         let gone: Vec<_> = self
             .made
             .range(below.clone()..)
@@ -333,11 +315,7 @@ impl<'a> Tree<'a> {
         if let Some(fd) = self.open.get(folder) {
             return Ok(fd.clone());
         }
-        let fd = Rc::new(beneath(
-            self.top.as_fd(),
-            folder,
-            OFlags::PATH | OFlags::DIRECTORY,
-        )?);
+        let fd = Rc::new(beneath(self.top.as_fd(), folder, OFlags::PATH | OFlags::DIRECTORY)?);
         if self.open.len() >= MAX_OPEN {
             self.open.clear();
         }

@@ -50,12 +50,7 @@ pub struct Unpacked {
 /// With [`Whiteouts::Overlay`] `top` must be an empty directory of the caller's alone; otherwise what
 /// is there already stays, unless an entry replaces it. Names never lead out of `top`. After an error
 /// `top` holds what came before it and is to be thrown away.
-pub fn unpack(
-    tar: impl BufRead,
-    top: OwnedFd,
-    whiteouts: Whiteouts,
-    limits: &Limits,
-) -> Result<Unpacked, Error> {
+pub fn unpack(tar: impl BufRead, top: OwnedFd, whiteouts: Whiteouts, limits: &Limits) -> Result<Unpacked, Error> {
     let ground = match whiteouts {
         Whiteouts::Overlay => Ground::Fresh,
         Whiteouts::Literal => Ground::Existing,
@@ -160,29 +155,18 @@ impl Unpacker<'_> {
             ..self.tree.place(path)?
         };
         let name = c_name(path, &place)?;
-        let made = rustix::fs::mknodat(
-            &*place.fd,
-            &name,
-            FileType::CharacterDevice,
-            Mode::empty(),
-            0,
-        );
+        let made = rustix::fs::mknodat(&*place.fd, &name, FileType::CharacterDevice, Mode::empty(), 0);
         match made {
             // The same layer has it: then only what lies below is hidden.
-            Err(Errno::EXIST) if self.tree.is_made(&place) => self
-                .tree
-                .set_opaque(&tree::join(&place.folder, &place.name)),
+            Err(Errno::EXIST) if self.tree.is_made(&place) => {
+                self.tree.set_opaque(&tree::join(&place.folder, &place.name))
+            }
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(kernel(path, "make a whiteout")(errno)),
         }
     }
 
-    fn file<R: BufRead>(
-        &mut self,
-        tar: &mut TarReader<R>,
-        path: &[u8],
-        header: &Header,
-    ) -> Result<(), Error> {
+    fn file<R: BufRead>(&mut self, tar: &mut TarReader<R>, path: &[u8], header: &Header) -> Result<(), Error> {
         self.unpacked.size_bytes = self.unpacked.size_bytes.saturating_add(header.size_bytes);
         if self.unpacked.size_bytes > self.limits.unpacked_bytes {
             return Err(Error::Limit {
@@ -190,8 +174,7 @@ impl Unpacker<'_> {
                 limit: self.limits.unpacked_bytes,
             });
         }
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (_, file) = self.create(path, "create", |place, name| {
             rustix::fs::openat(&*place.fd, name, flags, Mode::RUSR | Mode::WUSR)
         })?;
@@ -216,8 +199,7 @@ impl Unpacker<'_> {
     }
 
     fn symlink(&mut self, path: &[u8], header: &Header) -> Result<(), Error> {
-        let target =
-            CString::new(header.link.as_slice()).map_err(|_| refused(path, EntryError::Name))?;
+        let target = CString::new(header.link.as_slice()).map_err(|_| refused(path, EntryError::Name))?;
         let (place, ()) = self.create(path, "make a link", |place, name| {
             rustix::fs::symlinkat(&target, &*place.fd, name)
         })?;
@@ -249,8 +231,7 @@ impl Unpacker<'_> {
         let target_name = c_name(path, &target)?;
         let status = rustix::fs::statat(&*target.fd, &target_name, AtFlags::SYMLINK_NOFOLLOW);
         let is_whiteout = |status: &rustix::fs::Stat| {
-            FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice
-                && status.st_rdev == 0
+            FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == 0
         };
         match status {
             Ok(status) if !is_whiteout(&status) => {}
@@ -288,13 +269,7 @@ impl Unpacker<'_> {
         Ok((place, made.map_err(kernel(path, action))?))
     }
 
-    fn set_at(
-        &self,
-        path: &[u8],
-        place: &Place,
-        metadata: &Metadata,
-        permissions: Permissions,
-    ) -> Result<(), Error> {
+    fn set_at(&self, path: &[u8], place: &Place, metadata: &Metadata, permissions: Permissions) -> Result<(), Error> {
         let name = c_name(path, place)?;
         inode::set_at(place.fd.as_fd(), &name, path, metadata, permissions)
     }

@@ -74,10 +74,7 @@ pub(super) fn remove(target: Target<'_>, name: &CStr) -> Result<(), Errno> {
 /// Attributes with which the file's content or place is somewhere else: such a tree cannot be a layer.
 /// Ferry mounts overlays so that they do not arise.
 fn changes_meaning(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"trusted.overlay.redirect" | b"trusted.overlay.metacopy"
-    )
+    matches!(name, b"trusted.overlay.redirect" | b"trusted.overlay.metacopy")
 }
 
 /// Whether an attribute is the file's own and not the host's: labels of SELinux, IMA, Smack are not.

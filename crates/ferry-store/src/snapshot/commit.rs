@@ -41,11 +41,7 @@ impl Lower for Below {
     }
 }
 
-pub(super) fn commit(
-    snapshots: &Snapshots<'_>,
-    id: &SnapshotId,
-    options: &CommitOptions,
-) -> Result<Committed, Error> {
+pub(super) fn commit(snapshots: &Snapshots<'_>, id: &SnapshotId, options: &CommitOptions) -> Result<Committed, Error> {
     let store = snapshots.store;
     let record = snapshots.record(id)?;
     let upper_path = snapshots.overlay(id, &record).upper;
@@ -70,11 +66,7 @@ pub(super) fn commit(
     Ok(committed(diff_id, written))
 }
 
-pub(super) fn capture(
-    snapshots: &Snapshots<'_>,
-    id: &SnapshotId,
-    options: &CommitOptions,
-) -> Result<Committed, Error> {
+pub(super) fn capture(snapshots: &Snapshots<'_>, id: &SnapshotId, options: &CommitOptions) -> Result<Committed, Error> {
     let store = snapshots.store;
     let record = snapshots.record(id)?;
     let upper = stored::open_folder(&snapshots.overlay(id, &record).upper)?;
@@ -86,21 +78,13 @@ pub(super) fn capture(
         lower: Some(&below),
     };
     let staging = Staging::new(store)?;
-    let (diff_id, written) =
-        unpack_written(&staging, |out| diff::write(upper.as_fd(), out, &options))?;
+    let (diff_id, written) = unpack_written(&staging, |out| diff::write(upper.as_fd(), out, &options))?;
     staging.publish(&diff_id, &layer_record(written, options.top))?;
     Ok(committed(diff_id, written))
 }
 
-fn top(
-    before: &super::parents::TopMetadata,
-    upper: std::os::fd::BorrowedFd<'_>,
-) -> Result<Top, Error> {
-    Ok(if before.differs(upper)? {
-        Top::Emit
-    } else {
-        Top::Omit
-    })
+fn top(before: &super::parents::TopMetadata, upper: std::os::fd::BorrowedFd<'_>) -> Result<Top, Error> {
+    Ok(if before.differs(upper)? { Top::Emit } else { Top::Omit })
 }
 
 fn layer_record(written: Written, top: Top) -> LayerRecord {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::commit::{CommitOptions, Committed};
 use self::parents::TopMetadata;
+use crate::error::RecordError;
 use crate::layer::stored;
 use crate::record::{self, Record};
 use crate::store::{file_name, folder, list, make_folder};
@@ -22,7 +23,7 @@ use crate::{Durability, Error, Store};
 const RECORD: &str = "snapshot.json";
 const UPPER: &str = "upper";
 const WORK: &str = "work";
-/// Directories that layers only imply, with the metadata of those below: see docs/decisions.
+/// Directories that layers only imply, with the metadata of those below: see docs/decisions/0004-layers-by-diffid.md.
 const PARENTS: &str = "parents";
 
 /// Names a snapshot: 1 to 128 letters, digits, `-`, `_`, `.`, not starting with a dot.
@@ -83,12 +84,7 @@ impl<'a> Snapshots<'a> {
     ///
     /// The layers are held until the snapshot is removed. With [`Durability::Durable`] the snapshot
     /// survives a power cut; what is written into it later does as any file does.
-    pub fn prepare(
-        &self,
-        id: &SnapshotId,
-        layers: &[DiffId],
-        durability: Durability,
-    ) -> Result<Overlay, Error> {
+    pub fn prepare(&self, id: &SnapshotId, layers: &[DiffId], durability: Durability) -> Result<Overlay, Error> {
         let place = self.folder(id);
         if place.exists() {
             return Err(Error::SnapshotExists(id.clone()));
@@ -97,15 +93,13 @@ impl<'a> Snapshots<'a> {
         let stack = parents::Stack::open(self.store, layers)?;
         let staging = self.store.temporary();
         make_folder(&staging, 0o700)?;
-        let made = self
-            .fill(&staging, layers, &stack, durability)
-            .and_then(|record| {
-                fs::rename(&staging, &place).map_err(Error::file("create", &place))?;
-                if durability == Durability::Durable {
-                    sync_folder(&self.store.folder(folder::SNAPSHOTS))?;
-                }
-                Ok(record)
-            });
+        let made = self.fill(&staging, layers, &stack, durability).and_then(|record| {
+            fs::rename(&staging, &place).map_err(Error::file("create", &place))?;
+            if durability == Durability::Durable {
+                sync_folder(&self.store.folder(folder::SNAPSHOTS))?;
+            }
+            Ok(record)
+        });
         match made {
             Ok(record) => Ok(self.overlay(id, &record)),
             Err(error) => {
@@ -149,10 +143,7 @@ impl<'a> Snapshots<'a> {
     /// All snapshots, in no order.
     pub fn list(&self) -> Result<Vec<SnapshotId>, Error> {
         let paths = list(&self.store.folder(folder::SNAPSHOTS))?;
-        Ok(paths
-            .iter()
-            .filter_map(|path| file_name(path).parse().ok())
-            .collect())
+        Ok(paths.iter().filter_map(|path| file_name(path).parse().ok()).collect())
     }
 
     /// Makes a layer of what changed in the snapshot, and removes the snapshot. It must not be mounted.
@@ -169,13 +160,16 @@ impl<'a> Snapshots<'a> {
         commit::capture(self, id, options)
     }
 
-    /// Moves snapshots whose record is missing or unreadable to the trash: a power cut took them.
+    /// Moves snapshots whose record is missing or empty to the trash: they were volatile, and a power
+    /// cut took them. A damaged record is said and left, with the files of the container beside it.
     pub(crate) fn discard_broken(&self) -> Result<(), Error> {
         for path in list(&self.store.folder(folder::SNAPSHOTS))? {
-            let record = record::read::<SnapshotRecord>(&path.join(RECORD));
-            if !matches!(record, Ok(Some(_))) {
+            let record = path.join(RECORD);
+            if !fs::metadata(&record).is_ok_and(|metadata| metadata.len() > 0) {
                 tracing::warn!(path = %path.display(), "dropped a snapshot without a record");
                 self.store.discard(&path)?;
+            } else if let Err(error) = record::read::<SnapshotRecord>(&record) {
+                tracing::error!(%error, "damaged snapshot");
             }
         }
         Ok(())
@@ -187,7 +181,14 @@ impl<'a> Snapshots<'a> {
         for id in self.list()? {
             match self.record(&id) {
                 Ok(record) => held.extend(record.layers),
-                Err(Error::SnapshotMissing(_)) => {}
+                // Of a damaged record nobody knows what it held. One of a newer Ferry is an error.
+                Err(
+                    Error::SnapshotMissing(_)
+                    | Error::Record {
+                        reason: RecordError::Malformed(_),
+                        ..
+                    },
+                ) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -236,8 +237,7 @@ impl<'a> Snapshots<'a> {
     }
 
     fn record(&self, id: &SnapshotId) -> Result<SnapshotRecord, Error> {
-        record::read(&self.folder(id).join(RECORD))?
-            .ok_or_else(|| Error::SnapshotMissing(id.clone()))
+        record::read(&self.folder(id).join(RECORD))?.ok_or_else(|| Error::SnapshotMissing(id.clone()))
     }
 
     fn folder(&self, id: &SnapshotId) -> PathBuf {
@@ -257,11 +257,7 @@ impl FromStr for SnapshotId {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if text.is_empty()
-            || text.len() > 128
-            || text.starts_with('.')
-            || !text.bytes().all(is_allowed)
-        {
+        if text.is_empty() || text.len() > 128 || text.starts_with('.') || !text.bytes().all(is_allowed) {
             return Err(Error::SnapshotName(text.chars().take(200).collect()));
         }
         Ok(Self(text.to_owned()))

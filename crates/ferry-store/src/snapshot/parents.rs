@@ -90,10 +90,7 @@ impl Stack {
 
     /// What the top of the merged view is.
     pub(super) fn top_metadata(&self) -> Result<TopMetadata, Error> {
-        let described = self
-            .levels
-            .iter()
-            .find(|level| level.record.describes_top());
+        let described = self.levels.iter().find(|level| level.record.describes_top());
         let metadata = match described {
             Some(level) => directory::metadata(b"", level.tree.as_fd())?,
             None => directory::implied(),
@@ -224,10 +221,7 @@ impl TopMetadata {
     /// is made in it, and say nothing.
     pub(super) fn differs(&self, upper: BorrowedFd<'_>) -> Result<bool, Error> {
         let (before, now) = (self.0.metadata(), directory::metadata(b"", upper)?);
-        Ok(
-            (before.mode, before.uid, before.gid) != (now.mode, now.uid, now.gid)
-                || before.xattrs != now.xattrs,
-        )
+        Ok((before.mode, before.uid, before.gid) != (now.mode, now.uid, now.gid) || before.xattrs != now.xattrs)
     }
 }
 
@@ -244,8 +238,7 @@ impl Corrections {
                 .map_err(|errno| directory::failed(path, errno))?;
         }
         for (path, metadata) in self.0.iter().rev() {
-            let fd = directory::open_beneath(parents.as_fd(), path)
-                .map_err(|errno| directory::failed(path, errno))?;
+            let fd = directory::open_beneath(parents.as_fd(), path).map_err(|errno| directory::failed(path, errno))?;
             directory::set_metadata(path, fd.as_fd(), metadata)?;
         }
         Ok(())
@@ -253,14 +246,12 @@ impl Corrections {
 }
 
 fn is_within(path: &[u8], above: &[u8]) -> bool {
-    path.strip_prefix(above)
-        .is_some_and(|rest| rest.starts_with(b"/"))
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// `a`, `a/b`, `a/b/c` for `a/b/c`.
 fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     let ends = slashes.map(|(index, _)| index);
-    ends.chain(std::iter::once(path.len()))
-        .map(|end| &path[..end])
+    ends.chain(std::iter::once(path.len())).map(|end| &path[..end])
 }

@@ -246,12 +246,7 @@ fn padding_of(size_bytes: u64) -> u64 {
     size_bytes.wrapping_neg() % BLOCK as u64
 }
 
-fn build_header(
-    block: &[u8; BLOCK],
-    size_bytes: u64,
-    extensions: Extensions,
-    offset: u64,
-) -> Result<Header, Error> {
+fn build_header(block: &[u8; BLOCK], size_bytes: u64, extensions: Extensions, offset: u64) -> Result<Header, Error> {
     let mut header = Header {
         name: plain_name(block),
         link: until_nul(block[157..257].to_vec()),
@@ -278,10 +273,7 @@ fn build_header(
     if matches!(header.kind, Kind::Char | Kind::Block) {
         let major = number(&block[329..337], "devmajor", offset)?;
         let minor = number(&block[337..345], "devminor", offset)?;
-        header.device = (
-            id(major, "devmajor", offset)?,
-            id(minor, "devminor", offset)?,
-        );
+        header.device = (id(major, "devmajor", offset)?, id(minor, "devminor", offset)?);
     }
     if header.kind != Kind::File {
         header.size_bytes = 0;
@@ -391,10 +383,7 @@ fn pax_time(text: &str) -> Option<Mtime> {
         seconds = seconds.checked_sub(1)?;
         nanoseconds = 1_000_000_000 - nanoseconds;
     }
-    Some(Mtime {
-        seconds,
-        nanoseconds,
-    })
+    Some(Mtime { seconds, nanoseconds })
 }
 
 fn pax_id(text: Option<&str>, field: &'static str, offset: u64) -> Result<u32, Error> {
@@ -411,8 +400,7 @@ fn id(number: u64, field: &'static str, offset: u64) -> Result<u32, Error> {
 }
 
 fn number(bytes: &[u8], field: &'static str, offset: u64) -> Result<u64, Error> {
-    u64::try_from(signed_number(bytes, field, offset)?)
-        .map_err(|_| TarError::Field { field, offset }.into())
+    u64::try_from(signed_number(bytes, field, offset)?).map_err(|_| TarError::Field { field, offset }.into())
 }
 
 /// Octal digits between blanks, or GNU's base 256 when the first bit is set.
@@ -423,11 +411,7 @@ fn signed_number(bytes: &[u8], field: &'static str, offset: u64) -> Result<i64, 
 fn parse_number(bytes: &[u8]) -> Option<i64> {
     if bytes[0] & 0x80 != 0 {
         let is_negative = bytes[0] & 0x40 != 0;
-        let first = if is_negative {
-            bytes[0]
-        } else {
-            bytes[0] & 0x7f
-        };
+        let first = if is_negative { bytes[0] } else { bytes[0] & 0x7f };
         let start = if is_negative { -1_i128 } else { 0 };
         let start = (start << 8) | i128::from(first);
         let value = bytes[1..].iter().try_fold(start, |value, byte| {
@@ -444,12 +428,10 @@ fn parse_number(bytes: &[u8]) -> Option<i64> {
     if !digits[end..].iter().all(is_blank) {
         return None;
     }
-    digits[..end]
-        .iter()
-        .try_fold(0_i64, |value, digit| match digit {
-            b'0'..=b'7' => value.checked_mul(8)?.checked_add(i64::from(digit - b'0')),
-            _ => None,
-        })
+    digits[..end].iter().try_fold(0_i64, |value, digit| match digit {
+        b'0'..=b'7' => value.checked_mul(8)?.checked_add(i64::from(digit - b'0')),
+        _ => None,
+    })
 }
 
 fn verify_checksum(block: &[u8; BLOCK], offset: u64) -> Result<(), Error> {

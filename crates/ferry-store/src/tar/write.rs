@@ -74,14 +74,8 @@ fn ustar(entry: &Entry<'_>) -> [u8; BLOCK] {
     put(&mut block[157..257], entry.link);
     block[257..265].copy_from_slice(b"ustar\x0000");
     if matches!(entry.type_flag, b'3' | b'4') {
-        octal(
-            &mut block[329..337],
-            clip(entry.device.0.into(), MAX_OCTAL_8),
-        );
-        octal(
-            &mut block[337..345],
-            clip(entry.device.1.into(), MAX_OCTAL_8),
-        );
+        octal(&mut block[329..337], clip(entry.device.0.into(), MAX_OCTAL_8));
+        octal(&mut block[337..345], clip(entry.device.1.into(), MAX_OCTAL_8));
     }
     block[148..156].fill(b' ');
     let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
@@ -194,13 +188,7 @@ mod tests {
             .unwrap()
             .map(|record| record.unwrap().key().unwrap().to_owned())
             .collect();
-        let keys = [
-            "SCHILY.xattr.user.a",
-            "SCHILY.xattr.user.b",
-            "mtime",
-            "path",
-            "uid",
-        ];
+        let keys = ["SCHILY.xattr.user.a", "SCHILY.xattr.user.b", "mtime", "path", "uid"];
         assert_eq!(records, keys);
         let mut data = String::new();
         read.read_to_string(&mut data).unwrap();

@@ -23,8 +23,7 @@ fn what_is_held_stays_and_the_rest_goes() {
         return;
     }
     let fixture = Fixture::new();
-    let [named, kept, snapshot, loose] =
-        ["named", "kept", "snapshot", "loose"].map(|name| layer(&fixture, name));
+    let [named, kept, snapshot, loose] = ["named", "kept", "snapshot", "loose"].map(|name| layer(&fixture, name));
     let manifest = fixture.manifest(&[&named], "linux/amd64");
     let index = fixture.index(&[(&manifest, "linux/amd64")]);
     let store = &fixture.store;
@@ -41,11 +40,7 @@ fn what_is_held_stays_and_the_rest_goes() {
     };
     let reclaimed = store.gc(&roots).unwrap();
     assert_eq!(reclaimed.layers, [loose.diff_id]);
-    assert_eq!(
-        reclaimed.blobs.len(),
-        2,
-        "the loose blob and the snapshot's"
-    );
+    assert_eq!(reclaimed.blobs.len(), 2, "the loose blob and the snapshot's");
     assert!(reclaimed.size_bytes >= 5);
     assert!(store.content().has(&blob(&named)) && store.content().has(&blob(&kept)));
     assert!(store.layers().has(&snapshot.diff_id) && store.layers().has(&named.diff_id));
@@ -57,12 +52,7 @@ fn what_is_held_stays_and_the_rest_goes() {
     assert_eq!(reclaimed.layers.len(), 3);
     assert_eq!(store.content().list().unwrap(), []);
     store.empty_trash().unwrap();
-    assert_eq!(
-        std::fs::read_dir(fixture.root().join("trash"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(std::fs::read_dir(fixture.root().join("trash")).unwrap().count(), 0);
 }
 
 #[test]
@@ -94,10 +84,7 @@ fn a_lease_protects_what_was_added_or_looked_up() {
     let later = store.lease();
     assert!(store.layers().has(&added.diff_id));
     drop(lease);
-    assert_eq!(
-        store.gc(&Roots::default()).unwrap().layers,
-        [before.diff_id]
-    );
+    assert_eq!(store.gc(&Roots::default()).unwrap().layers, [before.diff_id]);
     assert!(store.layers().has(&added.diff_id));
     drop(later);
     assert_eq!(store.gc(&Roots::default()).unwrap().layers, [added.diff_id]);
@@ -129,20 +116,12 @@ fn collecting_races_with_everything_else() {
                             fixture.import(packed).unwrap();
                         }
                         let manifest = fixture.manifest(&[packed], "linux/amd64");
-                        store
-                            .images()
-                            .put(&reference(&name), manifest.clone())
-                            .unwrap();
+                        store.images().put(&reference(&name), manifest.clone()).unwrap();
                         drop(lease);
-                        let image = store
-                            .image(&manifest, &"linux/amd64".parse().unwrap())
-                            .unwrap();
+                        let image = store.image(&manifest, &"linux/amd64".parse().unwrap()).unwrap();
                         let id = snapshot_id(&name);
                         let layers: Vec<DiffId> = image.diff_ids();
-                        let overlay = store
-                            .snapshots()
-                            .prepare(&id, &layers, Durability::Volatile)
-                            .unwrap();
+                        let overlay = store.snapshots().prepare(&id, &layers, Durability::Volatile).unwrap();
                         store.images().remove(&reference(&name)).unwrap();
                         assert!(overlay.lower[0].join("f").exists());
                         store.snapshots().remove(&id).unwrap();

@@ -135,10 +135,7 @@ pub(crate) fn pack(tar: &[u8], packing: Packing) -> Packed {
     let (media_type, bytes) = match packing {
         Packing::Plain => (media_type::OCI_LAYER_TAR, tar.to_vec()),
         Packing::Gzip => (media_type::OCI_LAYER_GZIP, gzip(tar)),
-        Packing::Zstd => (
-            media_type::OCI_LAYER_ZSTD,
-            zstd::encode_all(tar, 3).unwrap(),
-        ),
+        Packing::Zstd => (media_type::OCI_LAYER_ZSTD, zstd::encode_all(tar, 3).unwrap()),
     };
     Packed {
         descriptor: Descriptor::new(media_type.into(), bytes.len() as u64, Digest::of(&bytes)),
@@ -179,11 +176,7 @@ pub(crate) fn inventory(folder: &Path) -> BTreeMap<PathBuf, String> {
         let metadata = fs::symlink_metadata(&path).unwrap();
         let kind = metadata.file_type();
         let content = if kind.is_dir() {
-            todo.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             String::new()
         } else if kind.is_symlink() {
             format!("{:?}", fs::read_link(&path).unwrap())
@@ -215,6 +208,5 @@ pub(crate) fn xattr(path: &Path, name: &str) -> Option<Vec<u8>> {
 /// Whether `path` is overlayfs's whiteout.
 pub(crate) fn is_whiteout(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
-    fs::symlink_metadata(path)
-        .is_ok_and(|metadata| metadata.file_type().is_char_device() && metadata.rdev() == 0)
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device() && metadata.rdev() == 0)
 }

@@ -63,11 +63,7 @@ fn names() -> Vec<Case> {
             Tarball::new().file("//.//a//./b", b"x"),
             Contained(|tree| assert_eq!(text(&tree.join("a/b")), "x")),
         ),
-        case(
-            "empty name",
-            Tarball::new().file("", b"x"),
-            Refused("not a file name"),
-        ),
+        case("empty name", Tarball::new().file("", b"x"), Refused("not a file name")),
         case(
             "a file in the place of the top",
             Tarball::new().file(".", b"x"),
@@ -80,9 +76,7 @@ fn names() -> Vec<Case> {
         ),
         case(
             "GNU long name with dot-dot",
-            Tarball::new()
-                .long_name(b"../../outside/file")
-                .file("innocent", b"x"),
+            Tarball::new().long_name(b"../../outside/file").file("innocent", b"x"),
             Refused("leads out"),
         ),
         case(
@@ -94,9 +88,7 @@ fn names() -> Vec<Case> {
         ),
         case(
             "PAX path with a NUL",
-            Tarball::new()
-                .pax(&[("path", b"a\0../../b")])
-                .file("innocent", b"x"),
+            Tarball::new().pax(&[("path", b"a\0../../b")]).file("innocent", b"x"),
             Refused("PAX"),
         ),
         case(
@@ -106,23 +98,17 @@ fn names() -> Vec<Case> {
         ),
         case(
             "a name longer than any",
-            Tarball::new()
-                .long_name(&[b'n'; 5000])
-                .file("innocent", b"x"),
+            Tarball::new().long_name(&[b'n'; 5000]).file("innocent", b"x"),
             Refused("longer than"),
         ),
         case(
             "a component longer than any",
-            Tarball::new()
-                .long_name(&[b'n'; 300])
-                .file("innocent", b"x"),
+            Tarball::new().long_name(&[b'n'; 300]).file("innocent", b"x"),
             Refused("File name too long"),
         ),
         case(
             "a path deeper than any",
-            Tarball::new()
-                .long_name(&b"d/".repeat(2000))
-                .file("innocent", b"x"),
+            Tarball::new().long_name(&b"d/".repeat(2000)).file("innocent", b"x"),
             Refused("longer than"),
         ),
         case(
@@ -137,9 +123,7 @@ fn links() -> Vec<Case> {
     vec![
         case(
             "through an absolute link",
-            Tarball::new()
-                .symlink("link", "/outside")
-                .file("link/file", b"x"),
+            Tarball::new().symlink("link", "/outside").file("link/file", b"x"),
             Contained(|tree| assert_eq!(text(&tree.join("outside/file")), "x")),
         ),
         case(
@@ -160,10 +144,7 @@ fn links() -> Vec<Case> {
         ),
         case(
             "through a loop of links",
-            Tarball::new()
-                .symlink("a", "b")
-                .symlink("b", "a")
-                .file("a/file", b"x"),
+            Tarball::new().symlink("a", "b").symlink("b", "a").file("a/file", b"x"),
             Refused("too many symbolic links"),
         ),
         case(
@@ -177,9 +158,7 @@ fn links() -> Vec<Case> {
         ),
         case(
             "over a link, not through it",
-            Tarball::new()
-                .symlink("link", "/outside/file")
-                .file("link", b"x"),
+            Tarball::new().symlink("link", "/outside/file").file("link", b"x"),
             Contained(|tree| {
                 assert!(tree.join("link").symlink_metadata().unwrap().is_file());
             }),
@@ -268,9 +247,7 @@ fn whiteouts() -> Vec<Case> {
     vec![
         case(
             "whiteout through a link",
-            Tarball::new()
-                .symlink("link", "/outside")
-                .whiteout("link/.wh.file"),
+            Tarball::new().symlink("link", "/outside").whiteout("link/.wh.file"),
             Contained(|tree| assert!(is_whiteout(&tree.join("outside/file")))),
         ),
         case(
@@ -364,11 +341,7 @@ fn whiteouts() -> Vec<Case> {
 
 fn formats() -> Vec<Case> {
     let truncated = |bytes: Vec<u8>| Tarball::new().raw(&bytes).unfinished();
-    let cut = |name, tar: Vec<u8>, expected| Case {
-        name,
-        tar,
-        expected,
-    };
+    let cut = |name, tar: Vec<u8>, expected| Case { name, tar, expected };
     vec![
         case(
             "sparse, old GNU",
@@ -415,9 +388,7 @@ fn formats() -> Vec<Case> {
         ),
         case(
             "PAX size beyond the archive",
-            Tarball::new()
-                .pax(&[("size", b"4611686018427387904")])
-                .file("f", b"x"),
+            Tarball::new().pax(&[("size", b"4611686018427387904")]).file("f", b"x"),
             Refused("limit"),
         ),
         case(
@@ -432,16 +403,12 @@ fn formats() -> Vec<Case> {
         ),
         case(
             "owner that means nobody changes",
-            Tarball::new()
-                .pax(&[("uid", b"4294967295")])
-                .file("f", b"x"),
+            Tarball::new().pax(&[("uid", b"4294967295")]).file("f", b"x"),
             Refused("uid"),
         ),
         case(
             "owner beyond 32 bits",
-            Tarball::new()
-                .pax(&[("gid", b"4294967296")])
-                .file("f", b"x"),
+            Tarball::new().pax(&[("gid", b"4294967296")]).file("f", b"x"),
             Refused("gid"),
         ),
         case(
@@ -481,9 +448,7 @@ fn formats() -> Vec<Case> {
         cut("no tar at all", vec![b'#'; 4096], Refused("checksum")),
         case(
             "directory with data",
-            Tarball::new()
-                .entry(Entry::new(b'5', b"d/").size(512))
-                .file("f", b"x"),
+            Tarball::new().entry(Entry::new(b'5', b"d/").size(512)).file("f", b"x"),
             Contained(|tree| assert_eq!(text(&tree.join("f")), "x")),
         ),
         case(
@@ -571,9 +536,7 @@ fn bombs_are_refused() {
     }
     const SIZE: u64 = Limits::FREE_BYTES + (128 << 20);
     let bomb = Zeros {
-        head: Tarball::new()
-            .entry(Entry::new(b'0', b"zeros").size(SIZE))
-            .unfinished(),
+        head: Tarball::new().entry(Entry::new(b'0', b"zeros").size(SIZE)).unfinished(),
         left: SIZE + 1024,
     };
     let compressed = zstd::encode_all(bomb, 1).unwrap();
@@ -634,12 +597,7 @@ fn limits_hold() {
         let fixture = Fixture::new();
         let packed = pack(&tar, Packing::Gzip);
         let layers = fixture.store.layers();
-        let result = layers.import(
-            &packed.bytes[..],
-            &packed.descriptor,
-            &packed.diff_id,
-            &limits,
-        );
+        let result = layers.import(&packed.bytes[..], &packed.descriptor, &packed.diff_id, &limits);
         let error = result.unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");
         fixture.assert_tidy();
@@ -653,19 +611,13 @@ fn links_do_not_lift_the_depth_limit() {
         return;
     }
     let deep = "d/".repeat(40);
-    let mut tar = Tarball::new()
-        .file(&format!("{deep}f"), b"")
-        .symlink("l0", &deep);
+    let mut tar = Tarball::new().file(&format!("{deep}f"), b"").symlink("l0", &deep);
     for index in 1..30 {
         let link = format!("{deep}l{index}");
-        tar = tar
-            .long_name(link.as_bytes())
-            .symlink("x", &format!("/{deep}"));
+        tar = tar.long_name(link.as_bytes()).symlink("x", &format!("/{deep}"));
     }
     let through = format!("l0/{}", deep.repeat(20));
-    tar = tar
-        .long_name(format!("{through}file").as_bytes())
-        .file("x", b"");
+    tar = tar.long_name(format!("{through}file").as_bytes()).file("x", b"");
     let fixture = Fixture::new();
     let error = fixture.layer(&tar.finish()).map(drop).unwrap_err();
     assert!(error.to_string().contains("longer than"), "{error}");

@@ -20,9 +20,7 @@ fn names_survive_a_restart_and_stand_in_index_json() {
     let manifest = fixture.manifest(&[], "linux/amd64");
     let images = fixture.store.images();
     assert_eq!(images.put(&reference("a"), manifest.clone()).unwrap(), None);
-    images
-        .tag(&reference("a"), &reference("example.com/b/c:1"))
-        .unwrap();
+    images.tag(&reference("a"), &reference("example.com/b/c:1")).unwrap();
     let digest = ferry_oci::Digest::try_from(manifest.digest()).unwrap();
     images
         .put(&reference("a").with_digest(digest), manifest.clone())
@@ -38,34 +36,42 @@ fn names_survive_a_restart_and_stand_in_index_json() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|manifest| {
-            manifest["annotations"]["io.containerd.image.name"]
-                .as_str()
-                .unwrap()
-        })
+        .map(|manifest| manifest["annotations"]["io.containerd.image.name"].as_str().unwrap())
         .collect();
     assert!(names.contains(&"docker.io/library/a:latest"), "{names:?}");
     assert_eq!(images.remove(&reference("a")).unwrap(), manifest);
-    assert!(matches!(
-        images.remove(&reference("a")),
-        Err(Error::ImageMissing(_))
-    ));
-    assert!(matches!(
-        images.get(&reference("a")),
-        Err(Error::ImageMissing(_))
-    ));
+    assert!(matches!(images.remove(&reference("a")), Err(Error::ImageMissing(_))));
+    assert!(matches!(images.get(&reference("a")), Err(Error::ImageMissing(_))));
     let fixture = fixture.reopen();
     assert_eq!(fixture.store.images().list().len(), 2);
 }
 
 #[test]
+fn a_damaged_record_costs_its_own_name_only() {
+    let fixture = Fixture::new();
+    let manifest = fixture.manifest(&[], "linux/amd64");
+    for name in ["a", "b"] {
+        let images = fixture.store.images();
+        images.put(&reference(name), manifest.clone()).unwrap();
+    }
+    let folder = fixture.root().join("images");
+    let damaged = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    std::fs::write(damaged.path(), "{").unwrap();
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.store.images().list().len(), 1);
+    // A record of a newer Ferry must not be overlooked: what it names would be collected.
+    std::fs::write(damaged.path(), r#"{"version":999}"#).unwrap();
+    let root = fixture.root();
+    let Fixture { store, folder } = fixture;
+    drop(store);
+    assert!(matches!(ferry_store::Store::open(&root), Err(Error::Record { .. })));
+    drop(folder);
+}
+
+#[test]
 fn a_name_cannot_point_at_what_is_not_here() {
     let fixture = Fixture::new();
-    let missing = Descriptor::new(
-        media_type::OCI_MANIFEST.into(),
-        3,
-        ferry_oci::Digest::of(b"abc"),
-    );
+    let missing = Descriptor::new(media_type::OCI_MANIFEST.into(), 3, ferry_oci::Digest::of(b"abc"));
     let result = fixture.store.images().put(&reference("a"), missing);
     assert!(matches!(result, Err(Error::BlobMissing(_))));
     assert!(fixture.store.images().list().is_empty());
@@ -124,10 +130,7 @@ fn an_index_answers_for_the_platforms_that_are_here() {
         expected.map(|(platform, presence)| (platform.to_owned(), presence))
     );
 
-    let image = fixture
-        .store
-        .image(&target, &platform("linux/amd64"))
-        .unwrap();
+    let image = fixture.store.image(&target, &platform("linux/amd64")).unwrap();
     assert_eq!(image.diff_ids(), [here.diff_id]);
     assert_eq!(image.manifest_descriptor.digest(), amd64.digest());
     assert_eq!(image.size_bytes(&fixture.store).unwrap(), 5);
@@ -140,10 +143,7 @@ fn an_index_answers_for_the_platforms_that_are_here() {
             other => panic!("{other:?}"),
         }
     }
-    let alone = fixture
-        .store
-        .image(&amd64, &platform("linux/amd64"))
-        .unwrap();
+    let alone = fixture.store.image(&amd64, &platform("linux/amd64")).unwrap();
     assert_eq!(alone.diff_ids(), image.diff_ids());
     let wrong = fixture.store.image(&amd64, &platform("linux/arm64"));
     assert!(matches!(wrong, Err(Error::PlatformMissing { .. })));
@@ -160,10 +160,7 @@ fn documents_that_lie_are_refused() {
         fixture.write(media_type::OCI_MANIFEST, &manifest)
     };
     let result = fixture.store.image(&wrong_count, &platform("linux/amd64"));
-    assert!(
-        matches!(result, Err(Error::LayerCount { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(Error::LayerCount { .. })), "{result:?}");
     // An index cannot hold itself, but it can hold another one many times.
     let mut nested = fixture.index(&[]);
     for _ in 0..14 {
@@ -184,8 +181,5 @@ fn a_damaged_blob_is_not_believed() {
     bytes[5] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let result = fixture.store.image(&manifest, &platform("linux/amd64"));
-    assert!(
-        matches!(result, Err(Error::DigestMismatch { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(Error::DigestMismatch { .. })), "{result:?}");
 }

@@ -1,15 +1,13 @@
 //! Layers: one pass in, checked, shared, and out again byte for byte.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 
 use ferry_oci::{Descriptor, DiffId, Digest};
 use ferry_store::{Error, Limits};
 
-use crate::fixture::{
-    Fixture, Packing, gzip, inventory, is_root, is_whiteout, pack, simple, xattr,
-};
+use crate::fixture::{Fixture, Packed, Packing, gzip, inventory, is_root, is_whiteout, pack, simple, xattr};
 use crate::tarball::{Entry, Tarball};
 
 const OPAQUE: &str = "trusted.overlay.opaque";
@@ -27,16 +25,9 @@ fn every_packing_gives_the_same_layer() {
         fixture.import(&packed).unwrap();
         inventories.push(inventory(&fixture.tree(&packed)));
         let blob = Digest::try_from(packed.descriptor.digest()).unwrap();
-        assert_eq!(
-            fixture.store.content().read(&blob, 1 << 20).unwrap(),
-            packed.bytes
-        );
+        assert_eq!(fixture.store.content().read(&blob, 1 << 20).unwrap(), packed.bytes);
         let mut out = Vec::new();
-        fixture
-            .store
-            .layers()
-            .write_tar(&packed.diff_id, &mut out)
-            .unwrap();
+        fixture.store.layers().write_tar(&packed.diff_id, &mut out).unwrap();
         assert!(out == tar, "{packing:?}");
         fixture.assert_tidy();
     }
@@ -51,13 +42,7 @@ fn gzip_of_several_members_and_a_mislabelled_layer_are_accepted() {
     }
     let tar = simple("f", &[3; 5000]);
     let mut packed = pack(&tar, Packing::Zstd);
-    packed.bytes = [
-        gzip(&tar[..700]),
-        gzip(&tar[700..701]),
-        gzip(b""),
-        gzip(&tar[701..]),
-    ]
-    .concat();
+    packed.bytes = [gzip(&tar[..700]), gzip(&tar[700..701]), gzip(b""), gzip(&tar[701..])].concat();
     packed.descriptor = Descriptor::new(
         packed.descriptor.media_type().clone(),
         packed.bytes.len() as u64,
@@ -65,10 +50,70 @@ fn gzip_of_several_members_and_a_mislabelled_layer_are_accepted() {
     );
     let fixture = Fixture::new();
     fixture.import(&packed).unwrap();
-    assert_eq!(
-        fs::read(fixture.tree(&packed).join("f")).unwrap(),
-        [3; 5000]
-    );
+    assert_eq!(fs::read(fixture.tree(&packed).join("f")).unwrap(), [3; 5000]);
+}
+
+#[test]
+fn a_stream_may_come_byte_by_byte() {
+    if !is_root("a_stream_may_come_byte_by_byte") {
+        return;
+    }
+    struct Slow<'a>(&'a [u8]);
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let len = buffer.len().min(1);
+            self.0.read(&mut buffer[..len])
+        }
+    }
+    for packing in [Packing::Plain, Packing::Gzip, Packing::Zstd] {
+        let fixture = Fixture::new();
+        let packed = pack(&simple("f", &[5; 3000]), packing);
+        let stream = Slow(&packed.bytes);
+        let layers = fixture.store.layers();
+        let limits = Limits::default();
+        layers
+            .import(stream, &packed.descriptor, &packed.diff_id, &limits)
+            .unwrap();
+    }
+}
+
+#[test]
+fn zstd_of_several_frames_is_accepted_and_of_a_huge_window_refused() {
+    if !is_root("zstd_of_several_frames_is_accepted_and_of_a_huge_window_refused") {
+        return;
+    }
+    let tar = simple("f", &[6; 5000]);
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+    let frame = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    let frames = [skippable.clone(), frame(&tar[..900]), frame(&tar[900..]), skippable].concat();
+    let fixture = Fixture::new();
+    fixture.import(&described(&tar, frames)).unwrap();
+
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(30).unwrap();
+    encoder.write_all(&tar).unwrap();
+    let packed = described(&simple("other", b""), encoder.finish().unwrap());
+    let error = fixture.import(&packed).unwrap_err();
+    assert!(matches!(error, Error::Compression { format: "zstd", .. }), "{error}");
+}
+
+/// A layer whose blob is `bytes`, said to hold `tar`.
+fn described(tar: &[u8], bytes: Vec<u8>) -> Packed {
+    let media_type = ferry_oci::media_type::OCI_LAYER_ZSTD.into();
+    Packed {
+        descriptor: Descriptor::new(media_type, bytes.len() as u64, Digest::of(&bytes)),
+        diff_id: DiffId(Digest::of(tar)),
+        bytes,
+    }
+}
+
+#[test]
+fn a_damaged_blob_is_replaced_when_it_comes_again() {
+    let fixture = Fixture::new();
+    let digest = fixture.store.content().write(b"whole").unwrap();
+    fs::write(fixture.store.content().path(&digest), "").unwrap();
+    fixture.store.content().write(b"whole").unwrap();
+    assert_eq!(fixture.store.content().read(&digest, 10).unwrap(), b"whole");
 }
 
 #[test]
@@ -133,12 +178,7 @@ fn a_failing_stream_is_told_from_bad_content() {
         let fixture = Fixture::new();
         let stream = Reset(packed.bytes[..len].to_vec());
         let layers = fixture.store.layers();
-        let result = layers.import(
-            stream,
-            &packed.descriptor,
-            &packed.diff_id,
-            &Limits::default(),
-        );
+        let result = layers.import(stream, &packed.descriptor, &packed.diff_id, &Limits::default());
         match result {
             Err(Error::Input(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
             other => panic!("after {len} bytes: {other:?}"),
@@ -154,10 +194,7 @@ fn metadata_is_kept_to_the_nanosecond() {
     }
     let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let tar = Tarball::new()
-        .pax(&[
-            ("mtime", b"1234567890.987654321"),
-            ("SCHILY.xattr.user.d", b"on"),
-        ])
+        .pax(&[("mtime", b"1234567890.987654321"), ("SCHILY.xattr.user.d", b"on")])
         .entry(Entry::new(b'5', b"dir/").mode(0o2750).owner(7, 8))
         .pax(&[
             ("mtime", b"-1.5"),
@@ -180,24 +217,15 @@ fn metadata_is_kept_to_the_nanosecond() {
         let mtime = (metadata.mtime(), metadata.mtime_nsec());
         (metadata.mode(), metadata.uid(), metadata.gid(), mtime)
     };
-    assert_eq!(
-        facts("dir"),
-        (0o042_750, 7, 8, (1_234_567_890, 987_654_321))
-    );
-    assert_eq!(
-        facts("dir/file"),
-        (0o104_711, 100_000, 0, (-2, 500_000_000))
-    );
+    assert_eq!(facts("dir"), (0o042_750, 7, 8, (1_234_567_890, 987_654_321)));
+    assert_eq!(facts("dir/file"), (0o104_711, 100_000, 0, (-2, 500_000_000)));
     assert_eq!(facts("dir/link"), (0o120_777, 3, 4, (5, 250_000_000)));
     assert_eq!(facts("dir/fifo"), (0o010_622, 5, 6, (1_000_000_000, 0)));
     assert_eq!(facts("dir/tty"), (0o020_620, 0, 0, (1_000_000_000, 0)));
     let rdev = fs::metadata(tree.join("dir/tty")).unwrap().rdev();
     assert_eq!((rustix::fs::major(rdev), rustix::fs::minor(rdev)), (5, 1));
     assert_eq!(xattr(&tree.join("dir"), "user.d").unwrap(), b"on");
-    assert_eq!(
-        xattr(&tree.join("dir/file"), "user.name").unwrap(),
-        b"\0value\n"
-    );
+    assert_eq!(xattr(&tree.join("dir/file"), "user.name").unwrap(), b"\0value\n");
     let stored = xattr(&tree.join("dir/file"), "security.capability").unwrap();
     assert_eq!(stored, capability);
     let inode = |name: &str| fs::metadata(tree.join(name)).unwrap().ino();
@@ -257,15 +285,8 @@ fn whiteouts_speak_of_lower_layers_only() {
         ),
     ] {
         let tree = tree_of(tar);
-        assert_eq!(
-            xattr(&tree.join("d"), OPAQUE).as_deref(),
-            Some(&b"y"[..]),
-            "{name}"
-        );
-        assert!(
-            tree.join("d/kept").exists() && tree.join("d/later").exists(),
-            "{name}"
-        );
+        assert_eq!(xattr(&tree.join("d"), OPAQUE).as_deref(), Some(&b"y"[..]), "{name}");
+        assert!(tree.join("d/kept").exists() && tree.join("d/later").exists(), "{name}");
     }
 
     let tree = tree_of(Tarball::new().file("f", b"3").whiteout(".wh.f"));
@@ -294,9 +315,7 @@ fn later_entries_replace_earlier_ones_of_any_kind() {
         ("directory", |tar| tar.dir("x/").file("x/below", b"")),
         ("link", |tar| tar.symlink("x", "target")),
         ("fifo", |tar| tar.entry(Entry::new(b'6', b"x"))),
-        ("hard link", |tar| {
-            tar.file("other", b"o").hard_link("x", "other")
-        }),
+        ("hard link", |tar| tar.file("other", b"o").hard_link("x", "other")),
     ];
     for (first, add_first) in kinds {
         for (second, add_second) in kinds {
@@ -330,10 +349,7 @@ fn threads_that_import_the_same_layer_all_succeed() {
     });
     let tar = tar.finish();
     let packings = [Packing::Gzip, Packing::Zstd, Packing::Plain];
-    let packed: Vec<_> = packings
-        .iter()
-        .map(|packing| pack(&tar, *packing))
-        .collect();
+    let packed: Vec<_> = packings.iter().map(|packing| pack(&tar, *packing)).collect();
     std::thread::scope(|scope| {
         for index in 0..12 {
             let packed = &packed[index % packed.len()];
@@ -353,11 +369,7 @@ fn a_tar_that_nobody_described_becomes_a_layer_and_a_gzip_blob() {
     }
     let tar = Tarball::new().file("big", &[9; 3_000_000]).finish();
     let mut descriptors = Vec::new();
-    for input in [
-        tar.clone(),
-        gzip(&tar),
-        zstd::encode_all(&tar[..], 3).unwrap(),
-    ] {
+    for input in [tar.clone(), gzip(&tar), zstd::encode_all(&tar[..], 3).unwrap()] {
         let fixture = Fixture::new();
         let layers = fixture.store.layers();
         let diff_id = layers.unpack(&input[..], None, &Limits::default()).unwrap();
@@ -403,17 +415,60 @@ fn a_layer_without_its_blob_says_so() {
         return;
     }
     let fixture = Fixture::new();
-    let packed = fixture.layer(&simple("f", b"x")).unwrap();
+    // Padded as many programs do and Ferry does not, so that the tree does not give it again.
+    let tar = [simple("f", b"x"), vec![0; 8192]].concat();
+    let packed = fixture.layer(&tar).unwrap();
     let blob = Digest::try_from(packed.descriptor.digest()).unwrap();
     fs::remove_file(fixture.store.content().path(&blob)).unwrap();
-    let result = fixture
-        .store
-        .layers()
-        .write_tar(&packed.diff_id, io::sink());
+    let result = fixture.store.layers().write_tar(&packed.diff_id, io::sink());
     assert!(matches!(result, Err(Error::BlobMissing(missing)) if missing == blob));
     let missing = DiffId(Digest::of(b"none"));
     assert!(matches!(
         fixture.store.layers().path(&missing),
         Err(Error::LayerMissing(_))
     ));
+}
+
+#[test]
+fn an_archive_is_laid_upon_files_that_are_there() {
+    if !is_root("an_archive_is_laid_upon_files_that_are_there") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("top");
+    fs::create_dir_all(top.join("usr/lib")).unwrap();
+    fs::write(top.join("usr/lib/old"), "old").unwrap();
+    fs::write(top.join("replaced"), "old").unwrap();
+    fs::create_dir(top.join("emptied")).unwrap();
+    fs::write(top.join("emptied/f"), "old").unwrap();
+    std::os::unix::fs::symlink("/usr/lib", top.join("lib")).unwrap();
+    std::os::unix::fs::symlink("../../..", top.join("up")).unwrap();
+    let before = fs::metadata(top.join("usr")).unwrap();
+    let tar = Tarball::new()
+        .file("lib/new", b"new")
+        .file("up/file", b"inside")
+        .file("replaced", b"new")
+        .file("emptied", b"a file now")
+        .file("made/.wh.name", b"literal")
+        .entry(Entry::new(b'5', b"usr/lib/").mode(0o711).owner(3, 3))
+        .finish();
+    let open = || std::os::fd::OwnedFd::from(fs::File::open(&top).unwrap());
+    let literal = ferry_store::layer::Whiteouts::Literal;
+    ferry_store::layer::unpack(&tar[..], open(), literal, &Limits::default()).unwrap();
+    let read = |name: &str| fs::read_to_string(top.join(name)).unwrap();
+    assert_eq!((read("usr/lib/new"), read("usr/lib/old")), ("new".into(), "old".into()));
+    assert_eq!((read("file"), read("replaced")), ("inside".into(), "new".into()));
+    assert_eq!(
+        (read("emptied"), read("made/.wh.name")),
+        ("a file now".into(), "literal".into())
+    );
+    let lib = fs::metadata(top.join("usr/lib")).unwrap();
+    assert_eq!((lib.mode() & 0o7777, lib.uid()), (0o711, 3));
+    let usr = fs::metadata(top.join("usr")).unwrap();
+    assert_eq!((usr.mode(), usr.mtime_nsec()), (before.mode(), before.mtime_nsec()));
+    assert_eq!(fs::metadata(top.join("made")).unwrap().mode() & 0o7777, 0o755);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let escaping = Tarball::new().file("../x", b"").finish();
+    let result = ferry_store::layer::unpack(&escaping[..], open(), literal, &Limits::default());
+    assert!(result.is_err());
 }

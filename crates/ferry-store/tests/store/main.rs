@@ -7,6 +7,7 @@ mod hostile;
 mod images;
 mod layers;
 mod overlay;
+mod power;
 mod recovery;
 mod snapshots;
 mod tarball;

@@ -17,11 +17,7 @@ impl Mounted {
     /// `None`, said aloud, where this machine cannot mount overlays.
     fn new(test: &str, overlay: &Overlay, target: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(target).unwrap();
-        let lower: Vec<_> = overlay
-            .lower
-            .iter()
-            .map(|path| path.to_str().unwrap())
-            .collect();
+        let lower: Vec<_> = overlay.lower.iter().map(|path| path.to_str().unwrap()).collect();
         let data = format!(
             "lowerdir={},upperdir={},workdir={},redirect_dir=off,metacopy=off,index=off{options}",
             lower.join(":"),
@@ -125,9 +121,7 @@ fn what_a_container_changes_becomes_a_layer_that_shows_the_same() {
     let mut diff_ids = Vec::new();
     for options in ["", ",index=on", ",redirect_dir=nofollow", ",volatile"] {
         let id = snapshot_id("build");
-        let overlay = snapshots
-            .prepare(&id, &[base], Durability::Volatile)
-            .unwrap();
+        let overlay = snapshots.prepare(&id, &[base], Durability::Volatile).unwrap();
         let Some(mounted) = Mounted::new(test, &overlay, &target, options) else {
             return;
         };
@@ -135,12 +129,7 @@ fn what_a_container_changes_becomes_a_layer_that_shows_the_same() {
             mkdir new; cp -r moved copied; rm -r moved; rm remade; mkdir remade; echo x > remade/x; \
             rm -r redone; mkdir redone; echo y > redone/new; ln -sf d/b link; mknod fifo p; \
             find . -exec touch -h -d @1700000000 {} +";
-        let status = Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .arg(&target)
-            .status()
-            .unwrap();
+        let status = Command::new("sh").arg("-c").arg(script).arg(&target).status().unwrap();
         assert!(status.success());
         let expected = crate::fixture::inventory(&target);
         drop(mounted);
@@ -150,9 +139,7 @@ fn what_a_container_changes_becomes_a_layer_that_shows_the_same() {
         let diff_id = snapshots.commit(&id, &options).unwrap().diff_id;
         diff_ids.push(diff_id);
         let id = snapshot_id("check");
-        let overlay = snapshots
-            .prepare(&id, &[base, diff_id], Durability::Volatile)
-            .unwrap();
+        let overlay = snapshots.prepare(&id, &[base, diff_id], Durability::Volatile).unwrap();
         let mounted = Mounted::new(test, &overlay, &target, "").unwrap();
         let mut shown = crate::fixture::inventory(&target);
         let mut expected = expected;
@@ -165,10 +152,7 @@ fn what_a_container_changes_becomes_a_layer_that_shows_the_same() {
         snapshots.remove(&id).unwrap();
     }
     // However it was mounted: the same changes are the same layer.
-    assert!(
-        diff_ids.windows(2).all(|pair| pair[0] == pair[1]),
-        "{diff_ids:?}"
-    );
+    assert!(diff_ids.windows(2).all(|pair| pair[0] == pair[1]), "{diff_ids:?}");
 }
 
 #[test]
@@ -178,15 +162,10 @@ fn a_volatile_overlay_can_be_mounted_again_after_renewal() {
         return;
     }
     let fixture = Fixture::new();
-    let base = fixture
-        .layer(&crate::fixture::simple("f", b""))
-        .unwrap()
-        .diff_id;
+    let base = fixture.layer(&crate::fixture::simple("f", b"")).unwrap().diff_id;
     let id = snapshot_id("s");
     let snapshots = fixture.store.snapshots();
-    let overlay = snapshots
-        .prepare(&id, &[base], Durability::Volatile)
-        .unwrap();
+    let overlay = snapshots.prepare(&id, &[base], Durability::Volatile).unwrap();
     let target = fixture.folder.path().join("merged");
     let Some(mounted) = Mounted::new(test, &overlay, &target, ",volatile") else {
         return;

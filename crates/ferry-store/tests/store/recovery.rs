@@ -92,11 +92,7 @@ fn after_a_power_cut_only_what_was_synced_is_believed() {
 fn sync_clears_what_is_pending() {
     let fixture = Fixture::new();
     fixture.store.content().write(b"x").unwrap();
-    let pending = || {
-        fs::read_dir(fixture.root().join("pending"))
-            .unwrap()
-            .count()
-    };
+    let pending = || fs::read_dir(fixture.root().join("pending")).unwrap().count();
     assert_eq!(pending(), 1);
     fixture.store.sync().unwrap();
     assert_eq!(pending(), 0);
@@ -111,15 +107,7 @@ fn folders_are_closed_to_others() {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
     };
     assert_eq!(mode("."), 0o710);
-    for name in [
-        "blobs",
-        "blobs/sha256",
-        "layers",
-        "snapshots",
-        "images",
-        "tmp",
-        "trash",
-    ] {
+    for name in ["blobs", "blobs/sha256", "layers", "snapshots", "images", "tmp", "trash"] {
         assert_eq!(mode(name), 0o700, "{name}");
     }
 }

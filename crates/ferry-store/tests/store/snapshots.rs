@@ -20,9 +20,7 @@ const CLAMP: CommitOptions = CommitOptions {
 fn prepare(fixture: &Fixture, name: &str, layers: &[DiffId]) -> (SnapshotId, Overlay) {
     let id = snapshot_id(name);
     let snapshots = fixture.store.snapshots();
-    let overlay = snapshots
-        .prepare(&id, layers, Durability::Volatile)
-        .unwrap();
+    let overlay = snapshots.prepare(&id, layers, Durability::Volatile).unwrap();
     (id, overlay)
 }
 
@@ -67,10 +65,7 @@ fn fill(folder: &Path, variant: u64) {
 }
 
 fn base(fixture: &Fixture) -> DiffId {
-    let tar = Tarball::new()
-        .dir("d/")
-        .dir("d/empty/")
-        .file("d/gone", b"x");
+    let tar = Tarball::new().dir("d/").dir("d/empty/").file("d/gone", b"x");
     fixture.layer(&tar.finish()).unwrap().diff_id
 }
 
@@ -88,17 +83,10 @@ fn the_same_tree_gives_the_same_layer() {
         fill(&overlay.upper, variant);
         let committed = snapshots.commit(&id, &CLAMP).unwrap();
         let mut tar = Vec::new();
-        fixture
-            .store
-            .layers()
-            .write_tar(&committed.diff_id, &mut tar)
-            .unwrap();
+        fixture.store.layers().write_tar(&committed.diff_id, &mut tar).unwrap();
         assert_eq!(committed.diff_id, DiffId(Digest::of(&tar)));
         let compressed = fixture.store.layers().compress(&committed.diff_id).unwrap();
-        assert_eq!(
-            compressed,
-            fixture.store.layers().compress(&committed.diff_id).unwrap()
-        );
+        assert_eq!(compressed, fixture.store.layers().compress(&committed.diff_id).unwrap());
         assert!(matches!(snapshots.get(&id), Err(Error::SnapshotMissing(_))));
         fixture.assert_tidy();
         results.push((committed, compressed));
@@ -125,6 +113,8 @@ fn a_layer_is_the_same_here_and_where_it_was_pulled() {
     let descriptor = fixture.store.layers().compress(&diff_id).unwrap();
     let digest = Digest::try_from(descriptor.digest()).unwrap();
     let blob = fixture.store.content().open(&digest).unwrap();
+    let mut tar = Vec::new();
+    fixture.store.layers().write_tar(&diff_id, &mut tar).unwrap();
     let other = Fixture::new();
     let limits = ferry_store::Limits::default();
     other
@@ -132,6 +122,11 @@ fn a_layer_is_the_same_here_and_where_it_was_pulled() {
         .layers()
         .import(blob, &descriptor, &diff_id, &limits)
         .unwrap();
+    // The blob may go: the tree gives the same bytes again, there too.
+    fs::remove_file(other.store.content().path(&digest)).unwrap();
+    let mut again = Vec::new();
+    other.store.layers().write_tar(&diff_id, &mut again).unwrap();
+    assert!(tar == again);
     let trees = [&fixture, &other].map(|fixture| fixture.store.layers().path(&diff_id).unwrap());
     let inventories = trees.clone().map(|tree| {
         let mut inventory = inventory(&tree);
@@ -167,10 +162,7 @@ fn other_programs_read_the_tar() {
         return;
     };
     let listing = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     for expected in [
         "d/empty/.wh..wh..opq",
         "d/.wh.gone",
@@ -199,8 +191,7 @@ fn overlayfs_marks_that_hide_nothing_do_not_reach_the_digest() {
         if name == "marked" {
             for (attribute, value) in [("opaque", "y"), ("impure", "y"), ("origin", "whatever")] {
                 let attribute = format!("trusted.overlay.{attribute}");
-                rustix::fs::setxattr(&new, attribute, value.as_bytes(), XattrFlags::empty())
-                    .unwrap();
+                rustix::fs::setxattr(&new, attribute, value.as_bytes(), XattrFlags::empty()).unwrap();
             }
         }
         diff_ids.push(snapshots.commit(&id, &CLAMP).unwrap().diff_id);
@@ -224,10 +215,7 @@ fn a_tree_that_no_layer_can_express_is_refused() {
     rustix::fs::setxattr(&overlay.upper, attribute, b"/x", XattrFlags::empty()).unwrap();
     let error = snapshots.commit(&id, &CLAMP).unwrap_err().to_string();
     assert!(error.contains("redirect"), "{error}");
-    assert!(
-        snapshots.get(&id).is_ok(),
-        "a failed commit must not take the snapshot"
-    );
+    assert!(snapshots.get(&id).is_ok(), "a failed commit must not take the snapshot");
 }
 
 #[test]
@@ -240,10 +228,7 @@ fn sockets_and_times_of_the_host_are_left_out() {
     let snapshots = fixture.store.snapshots();
     let _socket = std::os::unix::net::UnixListener::bind(overlay.upper.join("socket")).unwrap();
     fs::write(overlay.upper.join("old"), "").unwrap();
-    let old = fs::File::options()
-        .write(true)
-        .open(overlay.upper.join("old"))
-        .unwrap();
+    let old = fs::File::options().write(true).open(overlay.upper.join("old")).unwrap();
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_000_500);
     old.set_modified(time).unwrap();
     let committed = snapshots.commit(&id, &CLAMP).unwrap();
@@ -251,10 +236,7 @@ fn sockets_and_times_of_the_host_are_left_out() {
     let tree = fixture.store.layers().path(&committed.diff_id).unwrap();
     assert!(!tree.join("socket").exists());
     let modified = fs::metadata(tree.join("old")).unwrap().modified().unwrap();
-    assert_eq!(
-        modified,
-        std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000)
-    );
+    assert_eq!(modified, std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000));
 }
 
 #[test]
@@ -267,9 +249,7 @@ fn nothing_changed_is_seen() {
     let snapshots = fixture.store.snapshots();
     for name in ["first", "second"] {
         let id = snapshot_id(name);
-        snapshots
-            .prepare(&id, &[base], Durability::Volatile)
-            .unwrap();
+        snapshots.prepare(&id, &[base], Durability::Volatile).unwrap();
         let committed = snapshots.commit(&id, &CLAMP).unwrap();
         assert_eq!((committed.entries, committed.size_bytes), (0, 0));
     }
@@ -288,11 +268,7 @@ fn a_changed_top_becomes_part_of_the_layer() {
     fs::set_permissions(&overlay.upper, fs::Permissions::from_mode(0o711)).unwrap();
     let diff_id = snapshots.commit(&id, &CLAMP).unwrap().diff_id;
     let mut tar = Vec::new();
-    fixture
-        .store
-        .layers()
-        .write_tar(&diff_id, &mut tar)
-        .unwrap();
+    fixture.store.layers().write_tar(&diff_id, &mut tar).unwrap();
     assert!(tar.starts_with(b"./\0"));
     let next = snapshots
         .prepare(&snapshot_id("next"), &[base, diff_id], Durability::Volatile)
@@ -318,11 +294,7 @@ fn a_snapshot_in_use_can_be_captured() {
             let diff_id = snapshots.capture(&id, &CLAMP).unwrap().diff_id;
             assert_eq!(before, inventory(&overlay.upper));
             let mut tar = Vec::new();
-            fixture
-                .store
-                .layers()
-                .write_tar(&diff_id, &mut tar)
-                .unwrap();
+            fixture.store.layers().write_tar(&diff_id, &mut tar).unwrap();
             diff_ids.push(diff_id);
         } else {
             diff_ids.push(snapshots.commit(&id, &CLAMP).unwrap().diff_id);
@@ -357,10 +329,7 @@ fn names_and_states_are_checked() {
     assert!(matches!(snapshots.get(&id), Err(Error::SnapshotMissing(_))));
     assert!(fs::read_dir(fixture.root().join("trash")).unwrap().count() > 0);
     fixture.store.empty_trash().unwrap();
-    assert_eq!(
-        fs::read_dir(fixture.root().join("trash")).unwrap().count(),
-        0
-    );
+    assert_eq!(fs::read_dir(fixture.root().join("trash")).unwrap().count(), 0);
 }
 
 #[test]
@@ -373,10 +342,7 @@ fn an_opaque_top_hides_all_layers_below() {
     let tar = Tarball::new().whiteout(".wh..wh..opq").file("b", b"");
     let upper = fixture.layer(&tar.finish()).unwrap().diff_id;
     let (_, overlay) = prepare(&fixture, "s", &[lower, upper]);
-    assert_eq!(
-        overlay.lower,
-        [fixture.store.layers().path(&upper).unwrap()]
-    );
+    assert_eq!(overlay.lower, [fixture.store.layers().path(&upper).unwrap()]);
 }
 
 #[test]
@@ -388,22 +354,12 @@ fn implied_directories_do_not_override_lower_ones() {
     let base = Tarball::new()
         .entry(Entry::new(b'5', b"./").mode(0o700).owner(9, 9))
         .entry(Entry::new(b'5', b"home/").mode(0o711).owner(1, 1))
-        .entry(
-            Entry::new(b'5', b"home/user/")
-                .mode(0o700)
-                .owner(1000, 1000),
-        )
+        .entry(Entry::new(b'5', b"home/user/").mode(0o700).owner(1000, 1000))
         .entry(Entry::new(b'5', b"tmp/").mode(0o1777))
         .file("etc/only-implied", b"");
     let base = fixture.layer(&base.finish()).unwrap().diff_id;
-    let middle = fixture
-        .layer(&simple("home/user/a/b", b""))
-        .unwrap()
-        .diff_id;
-    let top = Tarball::new()
-        .file("tmp/x", b"")
-        .file("etc/y", b"")
-        .file("new/z", b"");
+    let middle = fixture.layer(&simple("home/user/a/b", b"")).unwrap().diff_id;
+    let top = Tarball::new().file("tmp/x", b"").file("etc/y", b"").file("new/z", b"");
     let top = fixture.layer(&top.finish()).unwrap().diff_id;
     let (_, overlay) = prepare(&fixture, "s", &[base, middle, top]);
     assert_eq!(overlay.lower.len(), 4);
@@ -434,14 +390,8 @@ fn what_hides_a_lower_directory_keeps_its_own_metadata() {
     let base = Tarball::new().entry(Entry::new(b'5', b"d/").mode(0o700));
     let base = fixture.layer(&base.finish()).unwrap().diff_id;
     for (name, hiding) in [
-        (
-            "opaque",
-            Tarball::new().whiteout("d/.wh..wh..opq").file("d/f", b""),
-        ),
-        (
-            "replaced",
-            Tarball::new().whiteout(".wh.d").file("d/f", b""),
-        ),
+        ("opaque", Tarball::new().whiteout("d/.wh..wh..opq").file("d/f", b"")),
+        ("replaced", Tarball::new().whiteout(".wh.d").file("d/f", b"")),
     ] {
         let hiding = fixture.layer(&hiding.finish()).unwrap().diff_id;
         let (_, overlay) = prepare(&fixture, name, &[base, hiding]);

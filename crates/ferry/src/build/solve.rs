@@ -101,7 +101,7 @@ async fn run(
             result = &mut solving => break result,
             answer = &mut asking, if matches!(status, Watched::Asking) => {
                 // Without progress the result still comes.
-                status = answer.map_or(Watched::Ended, |answer| Watched::Streaming(answer.into_inner()));
+                status = answer.map_or(Watched::Ended, |answer| Watched::Streaming(Box::new(answer.into_inner())));
             }
             update = status.next() => match update {
                 Some(update) => display.update(&update),
@@ -114,7 +114,7 @@ async fn run(
     if matches!(status, Watched::Asking)
         && let Ok(Ok(answer)) = timeout_at(limit, &mut asking).await
     {
-        status = Watched::Streaming(answer.into_inner());
+        status = Watched::Streaming(Box::new(answer.into_inner()));
     }
     while let Watched::Streaming(_) = status {
         match timeout_at(limit, status.next()).await {
@@ -128,7 +128,7 @@ async fn run(
 /// The stream of progress.
 enum Watched {
     Asking,
-    Streaming(Streaming<StatusResponse>),
+    Streaming(Box<Streaming<StatusResponse>>),
     Ended,
 }
 

@@ -1,4 +1,4 @@
-//! Steps that the protocol itself adds to a build's progress: receiving files, exporting the result.
+//! What the protocol itself adds to a build's progress: files that were received, names that were given.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use ferry_oci::Digest;
 use super::progress::Progress;
 use super::status::timestamp;
 
-/// Where the steps of one build are told.
+/// Where additions to one build's progress are told.
 #[derive(Debug, Clone)]
 pub(crate) struct Activity {
     progress: Arc<Progress>,
@@ -18,7 +18,7 @@ pub(crate) struct Activity {
 
 /// A step that is under way. Dropped without a word, it has been cancelled.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(super) struct Step {
     progress: Arc<Progress>,
     vertex: Vertex,
 }
@@ -28,19 +28,19 @@ impl Activity {
         Self { progress }
     }
 
-    /// Begins an internal step.
-    pub(crate) fn begin(&self, title: &str) -> Step {
-        self.start(format!("[internal] {title}"))
+    /// Tells how much of the client's files came, as part of the builder's step of that name; without
+    /// such a step nobody wants to know.
+    pub(crate) fn transferred(&self, step: &str, bytes: u64) {
+        let Some(vertex) = self.progress.vertex_named(step) else {
+            return;
+        };
+        self.progress.push(part(&vertex, "transferring context:", bytes));
     }
 
-    /// Begins the export of the result.
-    pub(super) fn begin_export(&self, title: &str) -> Step {
-        self.start(title.to_owned())
-    }
-
-    fn start(&self, name: String) -> Step {
+    /// Begins a step.
+    pub(super) fn begin(&self, name: String) -> Step {
         let started = SystemTime::now();
-        // Steps of one title may come up more than once in a build: the time sets them apart.
+        // Steps of one name may come up more than once in a build: the time sets them apart.
         let id = Digest::of(format!("{name}\0{started:?}").as_bytes());
         let step = Step {
             progress: Arc::clone(&self.progress),
@@ -57,44 +57,22 @@ impl Activity {
 }
 
 impl Step {
-    /// Notes how much of the client's files crossed the connection.
-    pub(crate) fn transferred(&self, bytes: u64) {
-        self.part("transferring context:", bytes);
-    }
-
     /// Notes something that was done as part of the step.
     pub(super) fn did(&self, what: &str) {
-        self.part(what, 0);
+        self.progress.push(part(&self.vertex, what, 0));
     }
 
     /// Ends it in success.
-    pub(crate) fn complete(mut self) {
+    pub(super) fn complete(mut self) {
         self.vertex.completed = now();
         self.tell();
     }
 
     /// Ends it in failure.
-    pub(crate) fn fail(mut self, error: &dyn std::fmt::Display) {
+    pub(super) fn fail(mut self, error: &dyn std::fmt::Display) {
         self.vertex.completed = now();
         self.vertex.error = error.to_string();
         self.tell();
-    }
-
-    fn part(&self, name: &str, bytes: u64) {
-        let status = VertexStatus {
-            id: name.to_owned(),
-            name: name.to_owned(),
-            vertex: self.vertex.digest.clone(),
-            current: i64::try_from(bytes).unwrap_or(i64::MAX),
-            timestamp: now(),
-            started: self.vertex.started,
-            completed: now(),
-            ..VertexStatus::default()
-        };
-        self.progress.push(StatusResponse {
-            statuses: vec![status],
-            ..StatusResponse::default()
-        });
     }
 
     fn tell(&self) {
@@ -112,6 +90,24 @@ impl Drop for Step {
             self.vertex.error = "context canceled".to_owned();
             self.tell();
         }
+    }
+}
+
+/// A part of `vertex` that is complete.
+fn part(vertex: &Vertex, name: &str, bytes: u64) -> StatusResponse {
+    let status = VertexStatus {
+        id: name.to_owned(),
+        name: name.to_owned(),
+        vertex: vertex.digest.clone(),
+        current: i64::try_from(bytes).unwrap_or(i64::MAX),
+        timestamp: now(),
+        started: vertex.started,
+        completed: now(),
+        ..VertexStatus::default()
+    };
+    StatusResponse {
+        statuses: vec![status],
+        ..StatusResponse::default()
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod jobs;
 mod progress;
 mod solve;
 mod status;
+mod usage;
 pub(super) mod workers;
 
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
     InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse, StatusRequest,
     StatusResponse, UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord,
 };
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 pub(super) use activity::Activity;
@@ -38,11 +39,13 @@ impl Control for BuildKit {
     type ListenBuildHistoryStream = Messages<BuildHistoryEvent>;
 
     async fn disk_usage(&self, _request: Request<DiskUsageRequest>) -> Result<Response<DiskUsageResponse>, Status> {
-        Err(Status::unimplemented("the build cache's usage is not told yet"))
+        let record = usage::disk_usage(self).await?;
+        Ok(Response::new(DiskUsageResponse { record }))
     }
 
-    async fn prune(&self, _request: Request<PruneRequest>) -> Result<Response<Self::PruneStream>, Status> {
-        Err(Status::unimplemented("the build cache cannot be pruned yet"))
+    async fn prune(&self, request: Request<PruneRequest>) -> Result<Response<Self::PruneStream>, Status> {
+        let records = usage::prune(self, &request.into_inner()).await?;
+        Ok(Response::new(Box::pin(stream::iter(records.into_iter().map(Ok)))))
     }
 
     async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {

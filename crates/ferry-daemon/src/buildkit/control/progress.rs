@@ -49,6 +49,12 @@ impl Progress {
         self.changed.notify_waiters();
     }
 
+    /// The newest step of this name.
+    pub(super) fn vertex_named(&self, name: &str) -> Option<Vertex> {
+        let state = self.lock();
+        state.vertices.iter().rev().find(|vertex| vertex.name == name).cloned()
+    }
+
     /// Says that nothing will be added.
     pub(super) fn complete(&self) {
         self.lock().complete = true;

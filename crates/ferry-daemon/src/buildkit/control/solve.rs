@@ -91,24 +91,12 @@ async fn export(
     result: &BuildResult,
     export: &Export,
 ) -> Result<HashMap<String, String>, Status> {
-    let step = Activity::new(Arc::clone(job.progress())).begin_export("exporting to image");
-    step.did(&format!("writing image {}", result.target.digest()));
-    for name in &export.names {
-        step.did(&format!("naming to {name}"));
-    }
-    let tagged = buildkit.engine().tag_built(&result.target, &export.names).await;
-    if let Err(error) = tagged {
-        step.fail(&error);
-        return Err(failure::of_engine(&error.into()));
-    }
-    step.complete();
-
+    name_result(buildkit, job, result, export).await?;
     let mut response = HashMap::new();
     let mut say = |key: &str, value: String| response.insert(key.to_owned(), value);
     say("containerimage.digest", result.target.digest().to_string());
-    if let [image] = &result.images[..] {
-        say("containerimage.config.digest", image.image_id.to_string());
-    }
+    // Not `containerimage.config.digest`: clients would take it for the image's id, which here, as with
+    // Docker's containerd store, is the digest of the index or manifest.
     if let Ok(descriptor) = serde_json::to_vec(&result.target) {
         say("containerimage.descriptor", BASE64.encode(descriptor));
     }
@@ -117,4 +105,28 @@ async fn export(
         say("image.name", names.join(","));
     }
     Ok(response)
+}
+
+/// Gives the result its names; without one it is kept under its id.
+async fn name_result(buildkit: &BuildKit, job: &Job, result: &BuildResult, export: &Export) -> Result<(), Status> {
+    let step = (!export.names.is_empty()).then(|| {
+        let names: Vec<String> = export.names.iter().map(ToString::to_string).collect();
+        Activity::new(Arc::clone(job.progress())).begin(format!("naming to {}", names.join(", ")))
+    });
+    let named = buildkit.engine().tag_built(&result.target, &export.names).await;
+    match (named, step) {
+        (Ok(()), step) => {
+            if let Some(step) = step {
+                step.did(&format!("image {}", result.target.digest()));
+                step.complete();
+            }
+            Ok(())
+        }
+        (Err(error), step) => {
+            if let Some(step) = step {
+                step.fail(&error);
+            }
+            Err(failure::of_engine(&error.into()))
+        }
+    }
 }

@@ -17,13 +17,13 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// Asks the client of a session for credentials, one registry at a time and only when one asks.
 #[derive(Debug, Clone)]
-pub struct SessionCredentials {
+pub(crate) struct SessionCredentials {
     session: Session,
 }
 
 impl SessionCredentials {
     /// The credentials of `session`'s client.
-    pub fn new(session: Session) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         Self { session }
     }
 }

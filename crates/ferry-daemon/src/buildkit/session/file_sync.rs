@@ -36,7 +36,7 @@ const GOODBYE: Duration = Duration::from_secs(10);
 
 /// Which of a client's files to receive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SyncRequest {
+pub(crate) struct SyncRequest {
     /// The name that the client gave the directory: `context`, `dockerfile`.
     pub directory: String,
     /// Only these, with wildcards, and what links among them point at; empty means all.
@@ -49,7 +49,7 @@ pub struct SyncRequest {
 
 /// Why a client's directory could not be received.
 #[derive(Debug, thiserror::Error)]
-pub enum SyncError {
+pub(crate) enum SyncError {
     /// The session cannot send files.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -94,7 +94,7 @@ impl From<PathError> for SyncError {
 
 /// A directory of the client that has come.
 #[derive(Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// Its files.
     pub tree: Arc<Tree>,
     /// Bytes of content that crossed the connection.
@@ -102,7 +102,11 @@ pub struct Received {
 }
 
 /// Receives the files that `request` names into `receiving`. Dropping the future leaves nothing behind.
-pub async fn receive(session: &Session, request: &SyncRequest, receiving: Receiving) -> Result<Received, SyncError> {
+pub(crate) async fn receive(
+    session: &Session,
+    request: &SyncRequest,
+    receiving: Receiving,
+) -> Result<Received, SyncError> {
     let (to_client, from_us) = mpsc::channel(MAX_IN_FLIGHT + PACKETS_QUEUED);
     let mut packets = call(session, request, from_us).await?;
     let (to_writer, from_client) = mpsc::channel(PACKETS_QUEUED);

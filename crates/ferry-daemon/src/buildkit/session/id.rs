@@ -8,12 +8,12 @@ const MAX_LEN_BYTES: usize = 256;
 
 /// The name that a client gives its session: visible ASCII, not empty.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SessionId(String);
+pub(crate) struct SessionId(String);
 
 /// A session id that is empty, too long, or holds other than visible ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid session id: it must be 1 to {MAX_LEN_BYTES} visible ASCII characters")]
-pub struct SessionIdError;
+pub(crate) struct SessionIdError;
 
 impl FromStr for SessionId {
     type Err = SessionIdError;

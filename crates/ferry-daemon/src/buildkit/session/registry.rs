@@ -24,7 +24,7 @@ const MAX_SESSIONS: usize = 4096;
 
 /// What a client says of its session when it opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     /// Its name for later calls.
     pub id: SessionId,
     /// A name for people; often the folder of the build.
@@ -37,7 +37,7 @@ pub struct Announcement {
 
 /// Why a session cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// The id is missing or malformed.
     #[error(transparent)]
     Id(#[from] SessionIdError),
@@ -73,7 +73,7 @@ pub enum SessionError {
 
 impl Announcement {
     /// Reads the headers of `POST /session`, or the metadata of `Control.Session`: both use the same names.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Self, SessionError> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, SessionError> {
         let id: SessionId = text(headers, HEADER_ID).parse()?;
         let methods: HashSet<String> = headers
             .get_all(HEADER_METHOD)
@@ -96,7 +96,7 @@ impl Announcement {
 
 /// The sessions that are open now; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     shared: Arc<Shared>,
 }
 
@@ -108,7 +108,7 @@ struct Shared {
 
 /// One open session; cheap to clone. Calls fail once it has closed.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub(crate) struct Session {
     announcement: Arc<Announcement>,
     channel: Channel,
     closed: CancellationToken,
@@ -119,7 +119,7 @@ impl Sessions {
     ///
     /// Refused before a byte of `io` is read: an id that is in use. When the future ends or is dropped,
     /// the session is closed and found no more.
-    pub async fn run<I>(&self, io: I, announcement: Announcement) -> Result<(), SessionError>
+    pub(crate) async fn run<I>(&self, io: I, announcement: Announcement) -> Result<(), SessionError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -136,7 +136,7 @@ impl Sessions {
     }
 
     /// Finds a session by its id, waiting up to `patience` for a client that is about to open it.
-    pub async fn find(&self, id: &SessionId, patience: Duration) -> Result<Session, SessionError> {
+    pub(crate) async fn find(&self, id: &SessionId, patience: Duration) -> Result<Session, SessionError> {
         let search = async {
             loop {
                 let opened = self.shared.opened.notified();
@@ -192,17 +192,17 @@ impl Drop for Open<'_> {
 
 impl Session {
     /// Its id.
-    pub fn id(&self) -> &SessionId {
+    pub(crate) fn id(&self) -> &SessionId {
         &self.announcement.id
     }
 
     /// Builds with the same key send the same files again; empty when the client gave none.
-    pub fn shared_key(&self) -> &str {
+    pub(crate) fn shared_key(&self) -> &str {
         &self.announcement.shared_key
     }
 
     /// The channel for calls of `method`, `/package.Service/Method`; refused when the client does not offer it.
-    pub fn channel_for(&self, method: &'static str) -> Result<Channel, SessionError> {
+    pub(crate) fn channel_for(&self, method: &'static str) -> Result<Channel, SessionError> {
         if self.offers(method) {
             return Ok(self.channel.clone());
         }
@@ -213,12 +213,12 @@ impl Session {
     }
 
     /// Whether the client announced `method`. Case does not matter, as in BuildKit.
-    pub fn offers(&self, method: &str) -> bool {
+    pub(crate) fn offers(&self, method: &str) -> bool {
         self.announcement.methods.contains(&method.to_ascii_lowercase())
     }
 
     /// Ends when the session has closed.
-    pub async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
     }
 }

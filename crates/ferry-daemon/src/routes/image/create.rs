@@ -61,11 +61,6 @@ async fn pull(engine: Engine, name: &str, parameters: &Parameters, headers: &Hea
 }
 
 async fn import(engine: Engine, parameters: &Parameters, request: Request) -> Result<Response, ApiError> {
-    if let Some(change) = parameters.get("changes") {
-        return Err(ApiError::not_implemented(format!(
-            "changes to an imported image are not supported yet: {change}\nhint: build FROM the imported image"
-        )));
-    }
     let options = ImportOptions {
         name: parameters
             .get("repo")
@@ -73,14 +68,11 @@ async fn import(engine: Engine, parameters: &Parameters, request: Request) -> Re
             .transpose()?,
         platform: parameters.platform("platform")?,
         message: parameters.get("message").unwrap_or_default().to_owned(),
+        changes: parameters.all("changes").map(str::to_owned).collect(),
     };
     let body = BodyReader::new(request.into_body());
     json_stream::answer(|messages| async move {
-        let imported = tokio::task::spawn_blocking(move || engine.import_image(body, &options)).await;
-        let target = imported
-            .map_err(ferry_engine::image::Error::from)
-            .and_then(|imported| imported)
-            .map_err(failure)?;
+        let target = engine.import_image(body, options).await.map_err(failure)?;
         messages.send(&line(None, target.digest().to_string())).await;
         Ok(())
     })

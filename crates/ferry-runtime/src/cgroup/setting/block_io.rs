@@ -12,13 +12,7 @@ impl Plan {
             match version {
                 Version::V1 => {
                     let files = ["blkio.bfq.weight", "blkio.weight"];
-                    self.add(
-                        "blockIO.weight",
-                        BLOCK,
-                        &files,
-                        weight.to_string(),
-                        Need::Required,
-                    );
+                    self.add("blockIO.weight", BLOCK, &files, weight.to_string(), Need::Required);
                 }
                 Version::V2 => {
                     // bfq's file, where the scheduler is in use, takes the weight as it is.
@@ -30,21 +24,12 @@ impl Plan {
                         Need::WhereItExists,
                     );
                     let weight = io_weight(weight).to_string();
-                    self.add(
-                        "blockIO.weight",
-                        BLOCK,
-                        &["io.weight"],
-                        weight,
-                        Need::WhereItExists,
-                    );
+                    self.add("blockIO.weight", BLOCK, &["io.weight"], weight, Need::WhereItExists);
                 }
             }
         }
         if block_io.leaf_weight().is_some_and(|weight| weight != 0) {
-            self.ignore(
-                "blockIO.leafWeight",
-                "the kernel no longer has leaf weights",
-            );
+            self.ignore("blockIO.leafWeight", "the kernel no longer has leaf weights");
         }
         for device in block_io.weight_device().iter().flatten() {
             let Some(weight) = device.weight() else {
@@ -62,12 +47,7 @@ impl Plan {
                         Need::Required,
                     );
                 }
-                Version::V2 => self.required(
-                    "blockIO.weightDevice",
-                    BLOCK,
-                    "io.bfq.weight",
-                    format!("{at} {weight}"),
-                ),
+                Version::V2 => self.required("blockIO.weightDevice", BLOCK, "io.bfq.weight", format!("{at} {weight}")),
             }
         }
         for (field, v1, v2, devices) in [
@@ -102,34 +82,12 @@ impl Plan {
         }
     }
 
-    fn throttle(
-        &mut self,
-        field: &'static str,
-        v1: &str,
-        v2: &str,
-        device: &LinuxThrottleDevice,
-        version: Version,
-    ) {
-        let (at, rate) = (
-            format!("{}:{}", device.major(), device.minor()),
-            device.rate(),
-        );
+    fn throttle(&mut self, field: &'static str, v1: &str, v2: &str, device: &LinuxThrottleDevice, version: Version) {
+        let (at, rate) = (format!("{}:{}", device.major(), device.minor()), device.rate());
         match (version, rate) {
-            (Version::V1, _) => {
-                self.required(field, Controller::BlockIo, v1, format!("{at} {rate}"))
-            }
-            (Version::V2, 0) => self.required(
-                field,
-                Controller::BlockIo,
-                "io.max",
-                format!("{at} {v2}=max"),
-            ),
-            (Version::V2, _) => self.required(
-                field,
-                Controller::BlockIo,
-                "io.max",
-                format!("{at} {v2}={rate}"),
-            ),
+            (Version::V1, _) => self.required(field, Controller::BlockIo, v1, format!("{at} {rate}")),
+            (Version::V2, 0) => self.required(field, Controller::BlockIo, "io.max", format!("{at} {v2}=max")),
+            (Version::V2, _) => self.required(field, Controller::BlockIo, "io.max", format!("{at} {v2}={rate}")),
         }
     }
 }

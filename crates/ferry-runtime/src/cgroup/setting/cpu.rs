@@ -26,30 +26,15 @@ impl Plan {
                     self.required("cpu.burst", CPU, "cpu.cfs_burst_us", burst.to_string());
                 }
                 if let Some(period) = cpu.realtime_period().filter(|period| *period != 0) {
-                    self.required(
-                        "cpu.realtimePeriod",
-                        CPU,
-                        "cpu.rt_period_us",
-                        period.to_string(),
-                    );
+                    self.required("cpu.realtimePeriod", CPU, "cpu.rt_period_us", period.to_string());
                 }
                 if let Some(runtime) = cpu.realtime_runtime().filter(|runtime| *runtime != 0) {
-                    self.required(
-                        "cpu.realtimeRuntime",
-                        CPU,
-                        "cpu.rt_runtime_us",
-                        runtime.to_string(),
-                    );
+                    self.required("cpu.realtimeRuntime", CPU, "cpu.rt_runtime_us", runtime.to_string());
                 }
             }
             Version::V2 => {
                 if let Some(shares) = shares {
-                    self.required(
-                        "cpu.shares",
-                        CPU,
-                        "cpu.weight",
-                        weight_of_shares(shares).to_string(),
-                    );
+                    self.required("cpu.shares", CPU, "cpu.weight", weight_of_shares(shares).to_string());
                 }
                 if quota.is_some() || period.is_some() {
                     let quota = quota.filter(|quota| *quota > 0);
@@ -60,20 +45,12 @@ impl Plan {
                         Need::WhereItExists
                     };
                     let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
-                    self.add(
-                        "cpu.quota",
-                        CPU,
-                        &["cpu.max"],
-                        format!("{quota} {period}"),
-                        need,
-                    );
+                    self.add("cpu.quota", CPU, &["cpu.max"], format!("{quota} {period}"), need);
                 }
                 if let Some(burst) = cpu.burst() {
                     self.required("cpu.burst", CPU, "cpu.max.burst", burst.to_string());
                 }
-                if cpu.realtime_period().is_some_and(|us| us != 0)
-                    || cpu.realtime_runtime().is_some_and(|us| us != 0)
-                {
+                if cpu.realtime_period().is_some_and(|us| us != 0) || cpu.realtime_runtime().is_some_and(|us| us != 0) {
                     self.ignore(
                         "cpu.realtimeRuntime",
                         "cgroup version 2 does not limit realtime scheduling",
@@ -159,13 +136,7 @@ mod tests {
 
     #[test]
     fn shares_keep_their_ends_and_their_default() {
-        for (shares, weight) in [
-            (1, 1),
-            (2, 1),
-            (1024, 100),
-            (262_144, 10_000),
-            (u64::MAX, 10_000),
-        ] {
+        for (shares, weight) in [(1, 1), (2, 1), (1024, 100), (262_144, 10_000), (u64::MAX, 10_000)] {
             assert_eq!(weight_of_shares(shares), weight, "{shares}");
         }
         let weights: Vec<u64> = (2..262_144).step_by(100).map(weight_of_shares).collect();

@@ -17,30 +17,15 @@ impl Plan {
             swap = Some(-1);
         }
         if asked(memory.kernel()).is_some() {
-            self.ignore(
-                "memory.kernel",
-                "the kernel no longer limits kernel memory apart",
-            );
+            self.ignore("memory.kernel", "the kernel no longer limits kernel memory apart");
         }
         match version {
             Version::V1 => {
                 if let Some(limit) = limit {
-                    self.limit(
-                        "memory.limit",
-                        MEMORY,
-                        "memory.limit_in_bytes",
-                        limit,
-                        version,
-                    );
+                    self.limit("memory.limit", MEMORY, "memory.limit_in_bytes", limit, version);
                 }
                 if let Some(swap) = swap {
-                    self.limit(
-                        "memory.swap",
-                        MEMORY,
-                        "memory.memsw.limit_in_bytes",
-                        swap,
-                        version,
-                    );
+                    self.limit("memory.swap", MEMORY, "memory.memsw.limit_in_bytes", swap, version);
                 }
                 if let Some(reservation) = reservation {
                     self.limit(
@@ -61,27 +46,12 @@ impl Plan {
                     );
                 }
                 if let Some(swappiness) = memory.swappiness() {
-                    self.required(
-                        "memory.swappiness",
-                        MEMORY,
-                        "memory.swappiness",
-                        swappiness.to_string(),
-                    );
+                    self.required("memory.swappiness", MEMORY, "memory.swappiness", swappiness.to_string());
                 }
                 if let Some(disable) = memory.disable_oom_killer() {
-                    let need = if disable {
-                        Need::Required
-                    } else {
-                        Need::WhereItExists
-                    };
+                    let need = if disable { Need::Required } else { Need::WhereItExists };
                     let value = u8::from(disable).to_string();
-                    self.add(
-                        "memory.disableOOMKiller",
-                        MEMORY,
-                        &["memory.oom_control"],
-                        value,
-                        need,
-                    );
+                    self.add("memory.disableOOMKiller", MEMORY, &["memory.oom_control"], value, need);
                 }
             }
             Version::V2 => {
@@ -93,19 +63,10 @@ impl Plan {
                     self.limit("memory.swap", MEMORY, "memory.swap.max", swap, version);
                 }
                 if let Some(reservation) = reservation {
-                    self.limit(
-                        "memory.reservation",
-                        MEMORY,
-                        "memory.low",
-                        reservation,
-                        version,
-                    );
+                    self.limit("memory.reservation", MEMORY, "memory.low", reservation, version);
                 }
                 if memory.swappiness().is_some() {
-                    self.ignore(
-                        "memory.swappiness",
-                        "cgroup version 2 has no swappiness per group",
-                    );
+                    self.ignore("memory.swappiness", "cgroup version 2 has no swappiness per group");
                 }
                 if memory.disable_oom_killer() == Some(true) {
                     self.ignore(
@@ -137,9 +98,7 @@ fn swap_alone(both: i64, memory: Option<i64>) -> Result<i64, Error> {
     match memory {
         _ if both < 0 => Ok(-1),
         None | Some(..0) => invalid("a swap limit needs a memory limit"),
-        Some(memory) if both < memory => {
-            invalid("memory and swap together are less than memory alone")
-        }
+        Some(memory) if both < memory => invalid("memory and swap together are less than memory alone"),
         Some(memory) => Ok(both - memory),
     }
 }
@@ -173,11 +132,7 @@ mod tests {
             &["memory.limit_in_bytes=-1", "memory.memsw.limit_in_bytes=-1"],
             &["memory.max=max", "memory.swap.max=max"],
         );
-        check(
-            r#"{"memory": {"limit": 0, "swap": 0, "reservation": 0}}"#,
-            &[],
-            &[],
-        );
+        check(r#"{"memory": {"limit": 0, "swap": 0, "reservation": 0}}"#, &[], &[]);
         check(
             r#"{"memory": {"disableOOMKiller": true}}"#,
             &["memory.oom_control=1"],
@@ -189,8 +144,7 @@ mod tests {
     fn swap_needs_a_memory_limit_on_version_2() {
         let resources: LinuxResources = serde_json::from_str(r#"{"memory": {"swap": 5}}"#).unwrap();
         assert!(plan(&resources, |_| Version::V2).is_err());
-        let resources: LinuxResources =
-            serde_json::from_str(r#"{"memory": {"limit": 6, "swap": 5}}"#).unwrap();
+        let resources: LinuxResources = serde_json::from_str(r#"{"memory": {"limit": 6, "swap": 5}}"#).unwrap();
         assert!(plan(&resources, |_| Version::V2).is_err());
     }
 }

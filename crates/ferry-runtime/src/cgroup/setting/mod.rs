@@ -71,11 +71,7 @@ pub(in crate::cgroup) fn plan(
         plan.block_io(block_io, version_of(Controller::BlockIo));
     }
     for limit in resources.hugepage_limits().iter().flatten() {
-        plan.hugetlb(
-            limit.page_size(),
-            limit.limit(),
-            version_of(Controller::Hugetlb),
-        )?;
+        plan.hugetlb(limit.page_size(), limit.limit(), version_of(Controller::Hugetlb))?;
     }
     if let Some(network) = resources.network() {
         if let Some(class) = network.class_id() {
@@ -88,12 +84,7 @@ pub(in crate::cgroup) fn plan(
         }
         for priority in network.priorities().iter().flatten() {
             let value = format!("{} {}", priority.name(), priority.priority());
-            plan.required(
-                "network.priorities",
-                Controller::NetPrio,
-                "net_prio.ifpriomap",
-                value,
-            );
+            plan.required("network.priorities", Controller::NetPrio, "net_prio.ifpriomap", value);
         }
     }
     for (device, limits) in resources.rdma().iter().flatten() {
@@ -112,14 +103,7 @@ pub(in crate::cgroup) fn plan(
 }
 
 impl Plan {
-    fn add(
-        &mut self,
-        field: &'static str,
-        controller: Controller,
-        files: &[&str],
-        value: String,
-        need: Need,
-    ) {
+    fn add(&mut self, field: &'static str, controller: Controller, files: &[&str], value: String, need: Need) {
         self.settings.push(Setting {
             field,
             controller,
@@ -134,14 +118,7 @@ impl Plan {
     }
 
     /// A limit where −1 means none.
-    fn limit(
-        &mut self,
-        field: &'static str,
-        controller: Controller,
-        file: &str,
-        limit: i64,
-        version: Version,
-    ) {
+    fn limit(&mut self, field: &'static str, controller: Controller, file: &str, limit: i64, version: Version) {
         let (value, need) = match (limit, version) {
             (0.., _) => (limit.to_string(), Need::Required),
             (_, Version::V1) => ("-1".to_owned(), Need::WhereItExists),
@@ -157,12 +134,7 @@ impl Plan {
     fn pids(&mut self, limit: i64) {
         match limit {
             0 => {}
-            1.. => self.required(
-                "pids.limit",
-                Controller::Pids,
-                "pids.max",
-                limit.to_string(),
-            ),
+            1.. => self.required("pids.limit", Controller::Pids, "pids.max", limit.to_string()),
             _ => self.add(
                 "pids.limit",
                 Controller::Pids,
@@ -219,11 +191,7 @@ mod tests {
         plan.settings
             .iter()
             .map(|setting| format!("{}={}", setting.files.join("|"), setting.value))
-            .chain(
-                plan.ignored
-                    .iter()
-                    .map(|ignored| format!("ignored {}", ignored.field)),
-            )
+            .chain(plan.ignored.iter().map(|ignored| format!("ignored {}", ignored.field)))
             .collect()
     }
 
@@ -235,16 +203,8 @@ mod tests {
 
     #[test]
     fn pids_and_huge_pages() {
-        check(
-            r#"{"pids": {"limit": 100}}"#,
-            &["pids.max=100"],
-            &["pids.max=100"],
-        );
-        check(
-            r#"{"pids": {"limit": -1}}"#,
-            &["pids.max=max"],
-            &["pids.max=max"],
-        );
+        check(r#"{"pids": {"limit": 100}}"#, &["pids.max=100"], &["pids.max=100"]);
+        check(r#"{"pids": {"limit": -1}}"#, &["pids.max=max"], &["pids.max=max"]);
         check(r#"{"pids": {"limit": 0}}"#, &[], &[]);
         check(
             r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#,
@@ -255,8 +215,7 @@ mod tests {
             &["hugetlb.2MB.max=4194304", "hugetlb.2MB.rsvd.max=4194304"],
         );
         let hostile: LinuxResources =
-            serde_json::from_str(r#"{"hugepageLimits": [{"pageSize": "../../x", "limit": 1}]}"#)
-                .unwrap();
+            serde_json::from_str(r#"{"hugepageLimits": [{"pageSize": "../../x", "limit": 1}]}"#).unwrap();
         assert!(plan(&hostile, |_| Version::V2).is_err());
     }
 }

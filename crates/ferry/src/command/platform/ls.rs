@@ -28,7 +28,7 @@ const COLUMNS: &[Column] = &[
         head: "PLATFORM",
     },
     Column {
-        field: "State",
+        field: "Support",
         head: "RUNS",
     },
     Column {
@@ -40,8 +40,8 @@ const COLUMNS: &[Column] = &[
         head: "VERSION",
     },
     Column {
-        field: "Note",
-        head: "NOTE",
+        field: "Reason",
+        head: "REASON",
     },
 ];
 
@@ -51,8 +51,8 @@ const COLUMNS: &[Column] = &[
 struct Platform {
     /// `linux/arm64`.
     platform: String,
-    /// `native`, `emulated`, or `missing`.
-    state: String,
+    /// `native`, `emulated`, `registered` for everybody on the host, or `missing`.
+    support: String,
     /// The emulator's file on the host.
     #[serde(default)]
     emulator: String,
@@ -61,7 +61,7 @@ struct Platform {
     version: String,
     /// Why it is missing, what to install, or a warning.
     #[serde(default)]
-    note: String,
+    reason: String,
 }
 
 impl Verb for Ls {
@@ -81,21 +81,21 @@ impl Verb for Ls {
                 })?;
         let rows: Vec<Value> = platforms
             .iter()
-            .filter(|platform| !self.quiet || platform.state != "missing")
+            .filter(|platform| !self.quiet || platform.support != "missing")
             .map(|platform| {
                 json!({
                     "Platform": platform.platform,
-                    "State": platform.state,
+                    "Support": platform.support,
                     "Emulator": platform.emulator,
                     "Version": platform.version,
-                    "Note": platform.note,
+                    "Reason": platform.reason,
                 })
             })
             .collect();
         let style = Style {
             format: self.format.as_deref(),
             quiet: self.quiet.then_some("Platform"),
-            table: &["Platform", "State", "Emulator", "Version", "Note"],
+            table: &["Platform", "Support", "Emulator", "Version", "Reason"],
             columns: COLUMNS,
         };
         terminal::print(&render(&style, &rows)?).explain(|| "cannot write the list")?;

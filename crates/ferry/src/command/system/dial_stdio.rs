@@ -4,7 +4,7 @@ use clap::Args;
 use tokio::io::AsyncWriteExt;
 
 use crate::command::Verb;
-use crate::failure::{ExitStatus, Explain, Failure, Outcome};
+use crate::failure::{ExitStatus, Explain, Outcome};
 use crate::invocation::Invocation;
 
 /// `ferry system dial-stdio`.
@@ -38,6 +38,5 @@ impl Verb for DialStdio {
         }
         .explain(|| "the relay broke")
         .map(|()| ExitStatus::SUCCESS)
-        .map_err(Failure::from)
     }
 }

@@ -72,9 +72,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Error> {
     let mut pieces = pieces(text)?.into_iter().peekable();
     let (nodes, end) = block(&mut pieces, 0)?;
     match end {
-        End::Template => Ok(nodes),
-        End::End => Err(syntax("unexpected {{end}}")),
-        End::Else(_) => Err(syntax("unexpected {{else}}")),
+        Closing::Template => Ok(nodes),
+        Closing::End => Err(syntax("unexpected {{end}}")),
+        Closing::Else(_) => Err(syntax("unexpected {{else}}")),
     }
 }
 
@@ -104,14 +104,14 @@ type Pieces = Peekable<IntoIter<Piece>>;
 type Tokens = Peekable<IntoIter<Token>>;
 
 /// What closed a block.
-enum End {
+enum Closing {
     Template,
     End,
     /// With the tokens after `else`: none, or `if …`.
     Else(Tokens),
 }
 
-fn block(pieces: &mut Pieces, depth: usize) -> Result<(Vec<Node>, End), Error> {
+fn block(pieces: &mut Pieces, depth: usize) -> Result<(Vec<Node>, Closing), Error> {
     if depth > DEEPEST {
         return Err(syntax("too many actions within one another"));
     }
@@ -146,8 +146,8 @@ fn block(pieces: &mut Pieces, depth: usize) -> Result<(Vec<Node>, End), Error> {
                 nodes.push(Node::With { arms, otherwise });
             }
             "range" => nodes.push(range(tokens, pieces, depth)?),
-            "else" => return Ok((nodes, End::Else(tokens))),
-            "end" => return Ok((nodes, End::End)),
+            "else" => return Ok((nodes, Closing::Else(tokens))),
+            "end" => return Ok((nodes, Closing::End)),
             "break" => nodes.push(Node::Break),
             "continue" => nodes.push(Node::Continue),
             _ => {
@@ -157,7 +157,7 @@ fn block(pieces: &mut Pieces, depth: usize) -> Result<(Vec<Node>, End), Error> {
             }
         }
     }
-    Ok((nodes, End::Template))
+    Ok((nodes, Closing::Template))
 }
 
 type Arms = (Vec<(Pipeline, Vec<Node>)>, Vec<Node>);
@@ -170,13 +170,13 @@ fn arms(mut tokens: Tokens, pieces: &mut Pieces, keyword: &str, depth: usize) ->
         let (body, end) = block(pieces, depth + 1)?;
         arms.push((condition, body));
         match end {
-            End::End => return Ok((arms, Vec::new())),
-            End::Else(mut rest) => match rest.next() {
+            Closing::End => return Ok((arms, Vec::new())),
+            Closing::Else(mut rest) => match rest.next() {
                 None => return Ok((arms, last(pieces, depth)?)),
                 Some(Token::Word(word)) if word == keyword => tokens = rest,
                 Some(_) => return Err(syntax("unexpected words after else")),
             },
-            End::Template => return Err(unfinished()),
+            Closing::Template => return Err(unfinished()),
         }
     }
 }
@@ -184,9 +184,9 @@ fn arms(mut tokens: Tokens, pieces: &mut Pieces, keyword: &str, depth: usize) ->
 /// The block after `else`, up to `end`.
 fn last(pieces: &mut Pieces, depth: usize) -> Result<Vec<Node>, Error> {
     match block(pieces, depth + 1)? {
-        (nodes, End::End) => Ok(nodes),
-        (_, End::Else(_)) => Err(syntax("unexpected {{else}}")),
-        (_, End::Template) => Err(unfinished()),
+        (nodes, Closing::End) => Ok(nodes),
+        (_, Closing::Else(_)) => Err(syntax("unexpected {{else}}")),
+        (_, Closing::Template) => Err(unfinished()),
     }
 }
 
@@ -212,12 +212,12 @@ fn range(mut tokens: Tokens, pieces: &mut Pieces, depth: usize) -> Result<Node, 
     finished(tokens)?;
     let (body, end) = block(pieces, depth + 1)?;
     let otherwise = match end {
-        End::End => Vec::new(),
-        End::Else(rest) => {
+        Closing::End => Vec::new(),
+        Closing::Else(rest) => {
             finished(rest)?;
             last(pieces, depth)?
         }
-        End::Template => return Err(unfinished()),
+        Closing::Template => return Err(unfinished()),
     };
     Ok(Node::Range {
         names,

@@ -1,0 +1,138 @@
+//! The build cache: what it holds, and how it is emptied.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::SystemTime;
+
+use ferry_build::{BuildCache, CacheEntry};
+use ferry_oci::{DiffId, Digest};
+use ferry_store::Presence;
+
+use crate::Engine;
+use crate::image::Error;
+
+/// A step whose result is kept.
+#[derive(Debug, Clone)]
+pub struct CachedStep {
+    /// What went into it.
+    pub key: Digest,
+    /// Its name when it was made.
+    pub name: String,
+    /// When it was made.
+    pub created: SystemTime,
+    /// Bytes of the layer that it made.
+    pub size_bytes: u64,
+    /// Who else has the layer.
+    pub holder: Holder,
+}
+
+/// Who has a cached layer besides the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody: it goes with the cache.
+    CacheAlone,
+    /// An image.
+    Image,
+}
+
+/// Which results are forgotten.
+#[derive(Debug, Clone, Default)]
+pub struct CachePruneFilter {
+    /// How much is looked at.
+    pub scope: CachePruneScope,
+    /// Only those made before this moment.
+    pub until: Option<SystemTime>,
+}
+
+/// How much of the cache is looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CachePruneScope {
+    /// Results that no image has.
+    #[default]
+    Unused,
+    /// All, with the contents of cache mounts and the build contexts that are kept.
+    All,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, Default)]
+pub struct CachePruned {
+    /// Steps, with the bytes of the layers that went with them.
+    pub steps: Vec<CachedStep>,
+    /// Bytes that are free for it.
+    pub reclaimed_bytes: u64,
+}
+
+impl Engine {
+    /// What the build cache holds.
+    pub async fn build_cache(&self) -> Result<Vec<CachedStep>, Error> {
+        self.blocking(Engine::build_cache_now).await
+    }
+
+    /// Forgets results of builds and frees what only they held. Builds that run are not disturbed.
+    pub async fn prune_build_cache(&self, filter: CachePruneFilter) -> Result<CachePruned, Error> {
+        let steps = self.blocking(move |engine| engine.forget_cached_steps(&filter)).await?;
+        let reclaimed = self.collect_garbage().await?;
+        self.events.send(
+            "builder",
+            "prune",
+            "",
+            BTreeMap::from([("reclaimed".to_owned(), reclaimed.size_bytes.to_string())]),
+        );
+        Ok(CachePruned {
+            steps,
+            reclaimed_bytes: reclaimed.size_bytes,
+        })
+    }
+
+    fn build_cache_now(&self) -> Result<Vec<CachedStep>, Error> {
+        let of_images = self.layers_of_images()?;
+        let entries = BuildCache::open(&self.store).entries()?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| self.describe(entry, &of_images))
+            .collect())
+    }
+
+    fn describe(&self, entry: CacheEntry, of_images: &HashSet<DiffId>) -> CachedStep {
+        let is_in_image = entry.layer.is_some_and(|layer| of_images.contains(&layer));
+        let size = entry.layer.and_then(|layer| self.store.layers().size(&layer).ok());
+        CachedStep {
+            key: entry.key,
+            name: entry.name,
+            created: entry.created,
+            size_bytes: size.unwrap_or(0),
+            holder: if is_in_image { Holder::Image } else { Holder::CacheAlone },
+        }
+    }
+
+    fn forget_cached_steps(&self, filter: &CachePruneFilter) -> Result<Vec<CachedStep>, Error> {
+        let cache = BuildCache::open(&self.store);
+        let mut forgotten = self.build_cache_now()?;
+        forgotten.retain(|step| {
+            let is_old = filter.until.is_none_or(|until| step.created < until);
+            is_old && (filter.scope == CachePruneScope::All || step.holder == Holder::CacheAlone)
+        });
+        if filter.scope == CachePruneScope::All && filter.until.is_none() {
+            cache.clear()?;
+            self.contexts.clear();
+            return Ok(forgotten);
+        }
+        for step in &forgotten {
+            cache.remove(&step.key)?;
+        }
+        Ok(forgotten)
+    }
+
+    fn layers_of_images(&self) -> Result<HashSet<DiffId>, Error> {
+        let mut layers = HashSet::new();
+        for image in self.named_images()? {
+            for variant in self.store.platforms(&image.target)? {
+                if variant.presence != Presence::Absent {
+                    let variant = self.store.image(&variant.descriptor, &variant.platform)?;
+                    layers.extend(variant.diff_ids());
+                }
+            }
+        }
+        Ok(layers)
+    }
+}

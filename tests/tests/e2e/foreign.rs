@@ -1,0 +1,158 @@
+//! Foreign CPUs with nothing to set up, and what is said where an emulator is missing.
+
+use ferry_tests::{Emulators, Engine, Host, PLATFORMS, Setup, host_platform};
+
+#[test]
+fn each_cpu_runs_and_nothing_is_registered_or_seen() {
+    let Some(engine) = Engine::start() else { return };
+    let registered = "ls /proc/sys/fs/binfmt_misc 2>/dev/null";
+    let before = engine.host().sh(registered).text();
+    if engine.make_busybox_for(&PLATFORMS).is_none() {
+        return;
+    }
+    for platform in PLATFORMS {
+        let run = format!("ferry run --rm --platform {}", platform.name);
+        engine
+            .sh(&format!("{run} busybox uname -m"))
+            .succeeds()
+            .prints(platform.machine);
+        engine
+            .sh(&format!("{run} busybox sh -c 'echo a | sed s/a/b/; exit 3'"))
+            .exits(3)
+            .prints("b");
+        engine.sh(&format!("{run} busybox sh -c 'ls -A /proc/sys/fs/binfmt_misc; ls / /bin /usr/bin /usr/libexec 2>/dev/null | grep -i qemu; env | grep -i qemu; cat /proc/mounts | grep -iE \"qemu|binfmt\"'")).exits(1).prints("");
+        engine
+            .sh(&format!(
+                "{run} -u 1000 -w /tmp -e A=b busybox sh -c 'echo $(id -u) $(pwd) $A'"
+            ))
+            .succeeds()
+            .prints("1000 /tmp b");
+        // argv[0] is kept: busybox finds its applets by it.
+        engine
+            .sh(&format!("{run} --entrypoint /bin/echo busybox kept"))
+            .succeeds()
+            .prints("kept");
+        engine.sh(&format!("{run} busybox no-such-command")).exits(127);
+    }
+    engine.host().sh(registered).prints(&before);
+}
+
+#[test]
+fn a_foreign_container_lives_like_any_other() {
+    let Some(engine) = Engine::start() else { return };
+    if engine.make_busybox_for(&PLATFORMS[..3]).is_none() {
+        return;
+    }
+    engine
+        .sh("ferry run -d --name far --platform linux/arm64 busybox sh -c 'echo up; exec sleep 300'")
+        .succeeds();
+    engine.sh("ferry exec far uname -m").succeeds().prints("aarch64");
+    engine
+        .shell()
+        .sh_with_input("ferry exec -i far cat", b"typed")
+        .succeeds()
+        .prints("typed");
+    engine
+        .sh("ferry exec far sh -c 'grep CapBnd /proc/self/status | cut -f2'")
+        .succeeds()
+        .prints("00000000a80425fb");
+    engine.sh("ferry exec far sh -c 'touch /tmp/x && chown 12:34 /tmp/x && stat -c %u:%g /tmp/x && rmdir /var && mv /tmp/x /etc/x'").succeeds();
+    let gateway = engine
+        .sh("ferry inspect -f '{{.NetworkSettings.Networks.bridge.Gateway}}' far")
+        .succeeds()
+        .text();
+    engine
+        .sh(&format!("ferry exec far ping -c 1 -W 5 {gateway}"))
+        .succeeds();
+    engine
+        .sh("ferry run --rm --platform linux/arm64 --network none busybox ls /sys/class/net")
+        .succeeds()
+        .prints("lo");
+    engine
+        .sh("ferry run --rm --platform linux/arm64 --network host busybox ls /sys/class/net")
+        .succeeds()
+        .says("lo");
+    engine
+        .sh("ferry run --rm --platform linux/arm/v7 -v $PWD:/here:ro busybox ls -d /here")
+        .succeeds()
+        .prints("/here");
+    engine.sh("ferry kill far && ferry wait far").succeeds().says("137");
+    engine.sh("ferry logs far").succeeds().prints("up");
+    engine
+        .sh("ferry inspect -f '{{.Platform}}' far")
+        .succeeds()
+        .says("linux");
+}
+
+#[test]
+fn the_emulator_cannot_be_written_from_inside() {
+    let Some(engine) = Engine::start() else { return };
+    if engine.make_busybox_for(&PLATFORMS[..2]).is_none() {
+        return;
+    }
+    let write = "for p in 1 self $$; do (: >>/proc/$p/exe) 2>/dev/null && echo written; (echo x >/proc/$p/exe) 2>/dev/null && echo written; done; true";
+    for platform in &PLATFORMS[..2] {
+        engine
+            .sh(&format!(
+                "ferry run --rm --platform {} busybox sh -c '{write}'",
+                platform.name
+            ))
+            .succeeds()
+            .prints("");
+        engine
+            .sh(&format!("ferry run --rm --platform {} busybox uname -m", platform.name))
+            .succeeds()
+            .prints(platform.machine);
+    }
+}
+
+#[test]
+fn each_cpu_is_listed_with_how_it_runs() {
+    let Some(engine) = Engine::start() else { return };
+    let listed = engine.sh("ferry platform ls").succeeds().text();
+    for platform in PLATFORMS {
+        let row = listed
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(platform.name));
+        let row = row.unwrap_or_else(|| panic!("{} is not listed:\n{listed}", platform.name));
+        let how = if platform == host_platform() {
+            "native"
+        } else {
+            "emulated"
+        };
+        assert!(row.contains(how) || platform.name == "linux/386", "{row}");
+    }
+}
+
+#[test]
+fn a_missing_emulator_is_named_with_the_package_to_install() {
+    let Some(host) = Host::new() else { return };
+    let engine = Engine::set_up(
+        &host,
+        Setup {
+            emulators: Emulators::None,
+            ..Setup::default()
+        },
+    );
+    if engine.make_busybox_for(&PLATFORMS[..2]).is_none() {
+        return;
+    }
+    engine
+        .sh("ferry run --rm --platform linux/arm64 busybox uname -m")
+        .exits(125)
+        .complains("linux/arm64")
+        .complains("AArch64")
+        .complains("qemu-user");
+    engine.file("app/Dockerfile", "FROM busybox\nRUN uname -m\n");
+    engine
+        .sh("ferry build --platform linux/arm64 -t app app")
+        .exits(1)
+        .complains("linux/arm64")
+        .complains("qemu-user");
+    engine
+        .sh("ferry platform ls")
+        .succeeds()
+        .says("missing")
+        .says("qemu-user");
+    engine.sh("ferry run --rm busybox true").succeeds();
+}

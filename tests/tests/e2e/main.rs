@@ -1,0 +1,19 @@
+//! The built binary, end to end, on the real kernel: what people type, and what comes of it.
+
+mod archive;
+mod autostart;
+mod build;
+mod build_errors;
+mod confinement;
+mod death;
+mod exec;
+mod foreign;
+mod images;
+mod interrupt;
+mod life;
+mod network;
+mod peers;
+mod reproducible;
+mod run;
+mod ship;
+mod streams;

@@ -1,0 +1,188 @@
+//! Other tools and Ferry's images: what Skopeo, Podman and Docker make of them, and Ferry of theirs.
+
+use std::rc::Rc;
+
+use ferry_tests::{Engine, Host, PLATFORMS, Registry, Setup, has_program, host_platform, skip};
+
+/// A registry with `app`, which Ferry built for three CPUs and pushed.
+fn pushed() -> Option<(Rc<Host>, Registry, Engine, String)> {
+    let host = Host::new()?;
+    let registry = Registry::start(&host)?;
+    let engine = Engine::on(&host);
+    engine.make_busybox_for(&PLATFORMS[..3])?;
+    engine.file(
+        "app/Dockerfile",
+        "FROM busybox\nRUN echo made by ferry >/note\nENV A=b\nCMD [\"cat\", \"/note\"]\n",
+    );
+    let names: Vec<&str> = PLATFORMS[..3].iter().map(|platform| platform.name).collect();
+    let name = format!("{}/app", registry.address);
+    engine
+        .sh(&format!(
+            "ferry build -q --platform {} -t {name} app && ferry push -q {name}",
+            names.join(",")
+        ))
+        .succeeds();
+    Some((host, registry, engine, name))
+}
+
+#[test]
+fn skopeo_inspects_and_copies_what_ferry_pushed() {
+    let Some((host, registry, engine, name)) = pushed() else {
+        return;
+    };
+    if !has_program("skopeo") {
+        return;
+    }
+    let raw = host
+        .sh(&format!(
+            "skopeo inspect --raw --tls-verify=false docker://{name} | sha256sum"
+        ))
+        .succeeds()
+        .text();
+    assert_eq!(format!("sha256:{}", &raw[..64]), engine.digest(&name));
+    for platform in &PLATFORMS[..3] {
+        let parts: Vec<&str> = platform.name.split('/').collect();
+        let variant = parts
+            .get(2)
+            .map(|variant| format!("--override-variant {variant}"))
+            .unwrap_or_default();
+        let seen = host
+            .sh(&format!(
+                "skopeo --override-arch {} {variant} inspect --tls-verify=false docker://{name}",
+                parts[1]
+            ))
+            .succeeds()
+            .json();
+        assert_eq!(seen["Architecture"], parts[1]);
+        assert!(
+            seen["Env"]
+                .as_array()
+                .is_some_and(|variables| variables.iter().any(|variable| variable == "A=b"))
+        );
+    }
+    let copied = format!("{}/copied", registry.address);
+    host.sh(&format!("skopeo --insecure-policy copy -q --all --src-tls-verify=false --dest-tls-verify=false docker://{name} docker://{copied}")).succeeds();
+    let two = Engine::set_up(
+        &host,
+        Setup {
+            name: "two",
+            ..Setup::default()
+        },
+    );
+    two.sh(&format!("ferry pull -q --all-platforms {copied}")).succeeds();
+    assert_eq!(two.digest(&copied), engine.digest(&name));
+    host.sh(&format!("skopeo --insecure-policy copy -q --src-tls-verify=false docker://{name} docker-archive:d.tar:a:b && skopeo --insecure-policy copy -q --all --src-tls-verify=false docker://{name} oci:layout:a")).succeeds();
+}
+
+#[test]
+fn ferry_runs_what_skopeo_converted() {
+    let Some((host, registry, engine, name)) = pushed() else {
+        return;
+    };
+    if !has_program("skopeo") {
+        return;
+    }
+    for format in ["v2s2", "oci"] {
+        let other = format!("{}/{format}", registry.address);
+        let copy = "skopeo --insecure-policy copy -q --src-tls-verify=false --dest-tls-verify=false";
+        host.sh(&format!("{copy} --format {format} docker://{name} docker://{other}"))
+            .succeeds();
+        engine
+            .sh(&format!("ferry run --rm {other}"))
+            .succeeds()
+            .prints("made by ferry");
+    }
+}
+
+/// Runs `script` in a mount namespace of its own where Podman's state lies in memory; `PODMAN` is the command.
+fn podman(host: &Host, script: &str) -> ferry_tests::Finished {
+    let prelude = r#"
+        mount --make-rprivate / && mount -t tmpfs none /run && mount -t tmpfs none /dev/shm && mkdir -p /run/state /run/tmp
+        export TMPDIR=/run/tmp PODMAN_IGNORE_CGROUPSV1_WARNING=1
+        runtime=$(command -v runc || command -v crun)
+        PODMAN="podman --root /run/state/root --runroot /run/state/run --tmpdir /run/state/tmp --cgroup-manager cgroupfs --events-backend none --storage-driver vfs --runtime $runtime"
+    "#;
+    let script = format!("{prelude}\n{script}");
+    host.file("podman.sh", script);
+    host.sh("unshare --mount sh podman.sh")
+}
+
+#[test]
+fn podman_runs_what_ferry_pushed_and_ferry_what_podman_pushed() {
+    let Some((host, registry, engine, name)) = pushed() else {
+        return;
+    };
+    if !has_program("podman") {
+        return;
+    }
+    let limits = "--pull=never --network none --cgroups disabled --pids-limit 0 --ulimit host";
+    let works = podman(
+        &host,
+        &format!("$PODMAN pull -q --tls-verify=false {name} >/dev/null && $PODMAN run --rm {limits} {name} true"),
+    );
+    if works.errors().contains("cgroup") || works.errors().contains("runtime") {
+        skip(&format!(
+            "a Podman that runs containers on this host; it says {}",
+            works.errors().trim()
+        ));
+        return;
+    }
+    works.succeeds();
+    let theirs = format!("{}/podmans", registry.address);
+    podman(
+        &host,
+        &format!(
+            "set -e
+            $PODMAN pull -q --tls-verify=false {name} >/dev/null
+            $PODMAN run --rm {limits} {name}
+            $PODMAN create -q --name c {limits} {name} sh -c 'echo made by podman >/note' >/dev/null
+            $PODMAN start -a c
+            $PODMAN commit -q c {theirs} >/dev/null
+            $PODMAN rm c >/dev/null
+            $PODMAN push -q --tls-verify=false {theirs}"
+        ),
+    )
+    .succeeds()
+    .prints("made by ferry");
+    engine
+        .sh(&format!("ferry run --rm {theirs} cat /note"))
+        .succeeds()
+        .prints("made by podman");
+}
+
+#[test]
+fn docker_runs_what_ferry_pushed_and_ferry_what_docker_pushed() {
+    let Some((host, registry, engine, name)) = pushed() else {
+        return;
+    };
+    let peers = std::env::var("FERRY_PEERS").unwrap_or_default();
+    if peers.is_empty() {
+        skip("a Docker engine: bench/peers up, and FERRY_PEERS=bench/peers");
+        return;
+    }
+    let theirs = format!("{}/dockers", registry.address);
+    let context = host.path("theirs");
+    host.file(
+        "theirs/Dockerfile",
+        format!("FROM {name}\nRUN echo made by docker >/note\n"),
+    );
+    for store in ["overlay2", "containerd"] {
+        // A Docker whose state lies in memory, in this host's network.
+        let finished = host.sh(&format!(
+            "PEERS_STORE={store} PEERS_SHARE={} {peers} with-docker sh -ec '
+                docker run --rm {name}
+                docker build -q -t {theirs} /share >/dev/null
+                docker push -q {theirs} >/dev/null
+                docker run --rm {theirs}'",
+            context.display()
+        ));
+        finished.succeeds().says("made by ferry").says("made by docker");
+        engine
+            .sh(&format!(
+                "ferry run --rm --pull always --platform {} {theirs}",
+                host_platform().name
+            ))
+            .succeeds()
+            .prints("made by docker");
+    }
+}
