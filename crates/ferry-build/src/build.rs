@@ -156,9 +156,12 @@ async fn warn(plan: &Plan, file: &Dockerfile, events: &EventSink) {
         events
             .send(BuildEvent::Warning(VertexWarning {
                 vertex: VertexId::of(load.as_bytes()),
-                short: oddity.short.clone(),
+                short: match oddity.rule {
+                    Some(rule) => format!("{rule}: {} (line {})", oddity.short, oddity.lines.first),
+                    None => oddity.short.clone(),
+                },
                 detail: Vec::new(),
-                url: Some(format!("{RULES_URL}{}/", kebab(oddity.rule))),
+                url: oddity.rule.map(|rule| format!("{RULES_URL}{}/", kebab(rule))),
                 source: Some(Source {
                     name: file.name.clone(),
                     text: file.text.clone(),

@@ -54,7 +54,8 @@ pub struct Located<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Oddity {
     pub(crate) short: String,
-    pub(crate) rule: &'static str,
+    /// The check of BuildKit's that finds it; `None` for what no check finds.
+    pub(crate) rule: Option<&'static str>,
     pub(crate) lines: LineRange,
 }
 
@@ -110,7 +111,7 @@ fn parse_text(name: Arc<str>, text: Arc<str>) -> SyntaxResult<Dockerfile> {
         if line.has_empty_continuation {
             file.warnings.push(Oddity {
                 short: "Empty continuation line".to_owned(),
-                rule: "NoEmptyContinuation",
+                rule: Some("NoEmptyContinuation"),
                 lines: line.lines,
             });
         }
@@ -134,7 +135,7 @@ impl Dockerfile {
                 {
                     self.warnings.push(Oddity {
                         short: format!("Duplicate stage name {name:?}, stage names should be unique"),
-                        rule: "DuplicateStageName",
+                        rule: Some("DuplicateStageName"),
                         lines,
                     });
                 }

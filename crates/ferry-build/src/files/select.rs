@@ -298,7 +298,7 @@ impl Selector<'_> {
     }
 
     fn file(&self, found: &Found, path: &[u8], links: &mut Vec<(u64, Vec<u8>)>) -> Result<ItemKind, SelectionFault> {
-        if self.origin.trust == Trust::Archive && found.status.links > 1 {
+        if self.origin.trust == Trust::Content && found.status.links > 1 {
             let inode = found.status.inode;
             if let Some((_, first)) = links.iter().find(|(known, _)| *known == inode) {
                 return Ok(ItemKind::SameAs { path: first.clone() });

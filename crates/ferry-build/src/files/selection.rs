@@ -93,10 +93,8 @@ pub(crate) struct Origin<'a> {
 pub(crate) enum Trust {
     /// The client's files: owners, times and extended attributes are the host's.
     Host,
-    /// Layers: everything is content.
-    Layers,
-    /// An unpacked archive: everything is content, hard links too.
-    Archive,
+    /// Layers and unpacked archives: everything is content, hard links too.
+    Content,
 }
 
 /// What to select.

@@ -245,7 +245,7 @@ impl<'f> Planner<'f> {
         if !unused.is_empty() {
             self.warnings.push(Oddity {
                 short: format!("One or more build-args [{}] were not consumed", unused.join(" ")),
-                rule: "UnconsumedBuildArg",
+                rule: None,
                 lines: LineRange { first: 1, last: 1 },
             });
         }

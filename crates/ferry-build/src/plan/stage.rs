@@ -427,8 +427,8 @@ impl StageBuilder<'_, '_> {
     /// Says that something is odd.
     pub(crate) fn warn(&mut self, rule: &'static str, short: String) {
         self.planner.warnings.push(Oddity {
-            short: format!("{rule}: {short}"),
-            rule,
+            short,
+            rule: Some(rule),
             lines: self.lines,
         });
     }

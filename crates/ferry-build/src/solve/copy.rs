@@ -119,7 +119,7 @@ impl Job {
                 let origin = Origin {
                     view: Arc::new(source.lower()?),
                     ignore: None,
-                    trust: Trust::Layers,
+                    trust: Trust::Content,
                 };
                 let selection = select(&origin, &wanted(&self.op))?;
                 held.push(source);
@@ -231,7 +231,7 @@ impl UnpackedArchive {
         let origin = Origin {
             view: Arc::new(View::open(std::slice::from_ref(&self.path), Whiteouts::Plain)?),
             ignore: None,
-            trust: Trust::Archive,
+            trust: Trust::Content,
         };
         let everything = Wanted {
             sources: &[CopySource::Path("/".to_owned())],

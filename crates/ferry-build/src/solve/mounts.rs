@@ -203,7 +203,7 @@ fn select_one(view: Arc<View>, path: &[u8]) -> Result<Selection, StepFailure> {
     let origin = Origin {
         view,
         ignore: None,
-        trust: Trust::Layers,
+        trust: Trust::Content,
     };
     Ok(select_path(&origin, path)?)
 }

@@ -1,6 +1,6 @@
 //! Where COPY and ADD put things, and as what.
 
-use crate::house::{Entry, House, directory, file, is_root, lines, link, tar};
+use crate::house::{Entry, House, directory, file, hard_link, is_root, lines, link, tar};
 
 /// Builds `lines` on a base with `below` and returns the last layer.
 fn layer(house: &House, below: &[Entry], instructions: &str) -> Vec<String> {
@@ -232,6 +232,30 @@ fn other_stages_give_their_owners_and_modes() {
     let copied = lines(&house.layer(&outcome, 0));
     assert!(copied.contains(&"f 644 0:0 d/g=y".to_owned()), "{copied:?}");
     assert!(!copied.iter().any(|line| line.contains("d/f")), "{copied:?}");
+}
+
+#[test]
+fn hard_links_of_stages_and_archives_stay() {
+    if !is_root() {
+        return;
+    }
+    let house = House::new();
+    let entries = [
+        directory("d"),
+        file("d/a", "x"),
+        hard_link("d/b", "d/a"),
+        file("d/c", "x"),
+    ];
+    house.base("base", "linux/amd64", &entries, "{}");
+    let expect = ["d 755 0:0 y", "f 644 0:0 y/a=x", "h 644 0:0 y/b=y/a", "f 644 0:0 y/c=x"];
+    let outcome = house.build("FROM scratch\nCOPY --from=base /d /y\n");
+    assert_eq!(lines(&house.layer(&outcome, 0)), expect);
+    std::fs::write(house.context().join("a.tar"), tar(&entries)).unwrap();
+    let outcome = house.build("FROM scratch\nADD a.tar /\n");
+    assert_eq!(
+        lines(&house.layer(&outcome, 0)),
+        expect.map(|line| line.replace('y', "d"))
+    );
 }
 
 #[test]

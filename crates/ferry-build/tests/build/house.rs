@@ -230,6 +230,14 @@ pub(crate) fn link(path: &str, target: &str) -> Entry {
     }
 }
 
+/// Another name of `target`.
+pub(crate) fn hard_link(path: &str, target: &str) -> Entry {
+    Entry {
+        kind: 'h',
+        ..file(path, target)
+    }
+}
+
 impl Entry {
     pub(crate) fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
@@ -267,8 +275,11 @@ pub(crate) fn tar(entries: &[Entry]) -> Vec<u8> {
         header.set_size(0);
         match entry.kind {
             'd' => header.set_entry_type(tar::EntryType::Directory),
-            'l' => {
-                header.set_entry_type(tar::EntryType::Symlink);
+            'l' | 'h' => {
+                header.set_entry_type(match entry.kind {
+                    'l' => tar::EntryType::Symlink,
+                    _ => tar::EntryType::Link,
+                });
                 builder.append_link(&mut header, &entry.path, &entry.content).unwrap();
                 continue;
             }

@@ -110,6 +110,6 @@ fn unused_build_args_and_undefined_variables_are_warned_of() {
     let outcome = house.build_as("FROM scratch\nARG used\nLABEL a=$nothing b=$used", request);
     let warnings = outcome.warnings();
     assert!(warnings.contains(&"One or more build-args [unused] were not consumed".to_owned()));
-    assert!(warnings.contains(&"UndefinedVar: Usage of undefined variable '$nothing'".to_owned()));
+    assert!(warnings.contains(&"UndefinedVar: Usage of undefined variable '$nothing' (line 3)".to_owned()));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
 }
