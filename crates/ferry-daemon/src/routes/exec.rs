@@ -61,7 +61,12 @@ async fn create(
         },
     };
     let exec = engine.create_exec(&id, options)?;
-    Ok((StatusCode::CREATED, axum::Json(Created { id: exec.id.to_string() })))
+    Ok((
+        StatusCode::CREATED,
+        axum::Json(Created {
+            id: exec.id.to_string(),
+        }),
+    ))
 }
 
 fn window_size(size: Option<&[usize]>) -> Option<WindowSize> {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use ferry_runtime::capability::{self, CapabilitySet};
-use ferry_runtime::profile::{self, ProfileInput, UserNamespace};
 use ferry_oci::Platform;
 use ferry_oci::cpu::{Cpu, ElfClass};
+use ferry_runtime::capability::{self, CapabilitySet};
+use ferry_runtime::profile::{self, ProfileInput, UserNamespace};
 use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
 
 use super::{Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, RootAccess, Terminal};
