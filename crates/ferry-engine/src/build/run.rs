@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ferry_build::{BuildError, BuildEvent, BuildRequest, BuildResult, Context, Ports};
 use ferry_registry::Credentials;
+use ferry_store::Lease;
 use tokio::sync::mpsc::Sender;
 
 use super::context::Contexts;
@@ -21,17 +22,34 @@ pub struct BuildOrder {
     pub credentials: Arc<dyn Credentials>,
 }
 
+/// A finished build. It has no name yet: it is not collected as long as this lives.
+#[derive(Debug)]
+pub struct Built {
+    result: BuildResult,
+    _lease: Lease,
+}
+
+impl std::ops::Deref for Built {
+    type Target = BuildResult;
+
+    fn deref(&self) -> &BuildResult {
+        &self.result
+    }
+}
+
 impl Engine {
-    /// Builds an image. It has no name yet and is not collected as long as `lease` of the result lives:
-    /// [`Engine::tag_built`] names it. Dropping the future cancels the build; finished steps stay in the cache.
-    pub async fn build(&self, order: BuildOrder, events: Sender<BuildEvent>) -> Result<BuildResult, BuildError> {
+    /// Builds an image, which [`Engine::tag_built`] names. Dropping the future cancels the build; finished
+    /// steps stay in the cache.
+    pub async fn build(&self, order: BuildOrder, events: Sender<BuildEvent>) -> Result<Built, BuildError> {
+        let lease = self.store.lease();
         let ports = Ports {
             store: self.store.clone(),
             images: Arc::new(BaseImages::new(self.clone(), order.credentials)),
             runner: Arc::new(Steps::new(self.clone())),
             context: order.context,
         };
-        ferry_build::build(order.request, &ports, events).await
+        let result = ferry_build::build(order.request, &ports, events).await?;
+        Ok(Built { result, _lease: lease })
     }
 
     /// The build contexts that are kept.

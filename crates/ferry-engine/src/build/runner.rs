@@ -13,7 +13,7 @@ use oci_spec::runtime::{Mount, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
 use tokio_util::sync::CancellationToken;
 
 use super::images::class;
-use super::step_output;
+use super::{leftover, step_output};
 use crate::container::start::{read_exit, start_error};
 use crate::container::{self, Confinement, ContainerId, HostOptions, NetworkMode, spec};
 use crate::launch::{LaunchRequest, Launched};
@@ -90,6 +90,7 @@ impl Engine {
     ) -> Result<LaunchRequest<'a>, container::Error> {
         let state_dir = self.instance.state_dir(id.as_str());
         folder::create(&state_dir)?;
+        leftover::mark(&state_dir)?;
         let hosts = HostOptions {
             network: network.clone(),
             extra_hosts: step

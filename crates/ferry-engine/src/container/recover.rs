@@ -8,7 +8,7 @@ use ferry_runtime::{Exit, Remains};
 
 use super::start::{EXIT_RECORD, KILLED_WITH_MONITOR};
 use super::{Container, OnExit, Phase};
-use crate::{Engine, folder};
+use crate::{Engine, build, folder};
 
 impl Engine {
     /// Reads all records, connects to the monitors that live, notes how the others ended, and removes
@@ -28,13 +28,14 @@ impl Engine {
                 }
             }
         }
-        // Build steps and execs die with the engine that wanted them; so do creates without a record.
+        // Build steps end with the engine that wanted them, and creates without a record are undone.
         for dir in subfolders(&self.instance.exec_root.join("containers")) {
             let name = dir
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
             if !known.contains(&name) {
+                build::leftover::end(&dir);
                 self.clear_remains(&dir);
                 folder::remove(&dir);
             }

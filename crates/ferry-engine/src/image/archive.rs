@@ -78,6 +78,20 @@ impl Engine {
         })
     }
 
+    /// The result of a build under `names`, which need not be names here.
+    pub fn built_to_save(&self, target: &Descriptor, names: &[Reference]) -> ImagesToSave {
+        let lease = self.store.lease();
+        let images = match names {
+            [] => vec![(None, target.clone())],
+            names => names.iter().map(|name| (Some(name.clone()), target.clone())).collect(),
+        };
+        ImagesToSave {
+            images,
+            options: SaveOptions::default(),
+            _lease: lease,
+        }
+    }
+
     /// Images that lost their last name to what was loaded stay, dangling.
     fn keep_replaced(&self, before: Vec<NamedImage>) -> Result<(), Error> {
         let now = self.named_images()?;

@@ -115,7 +115,7 @@ impl Engine {
         let (events, _) = tokio::sync::mpsc::channel(1);
         let built = Box::pin(self.build(order, events)).await;
         self.remove_image_names(&[name])?;
-        Ok(built.map_err(Box::new)?.target)
+        Ok(built.map_err(Box::new)?.target.clone())
     }
 
     fn write_document(&self, kind: &str, document: &impl serde::Serialize) -> Result<Descriptor, Error> {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bollard_buildkit_proto::google::protobuf::Timestamp;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexStatus};
 use ferry_oci::Digest;
+use tonic::Status;
 
 use super::progress::Progress;
 use super::status::timestamp;
@@ -62,17 +63,25 @@ impl Step {
         self.progress.push(part(&self.vertex, what, 0));
     }
 
-    /// Ends it in success.
-    pub(super) fn complete(mut self) {
-        self.vertex.completed = now();
-        self.tell();
+    /// Notes how far a part of the step is.
+    pub(super) fn progresses(&self, what: &str, done_bytes: u64, total_bytes: u64) {
+        let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut message = part(&self.vertex, what, done_bytes);
+        for status in &mut message.statuses {
+            status.total = bytes(total_bytes);
+            status.completed = None;
+        }
+        self.progress.push(message);
     }
 
-    /// Ends it in failure.
-    pub(super) fn fail(mut self, error: &dyn std::fmt::Display) {
+    /// Ends it as `outcome` says, which is passed on.
+    pub(super) fn end<T>(mut self, outcome: Result<T, Status>) -> Result<T, Status> {
         self.vertex.completed = now();
-        self.vertex.error = error.to_string();
+        if let Err(status) = &outcome {
+            self.vertex.error = status.message().to_owned();
+        }
         self.tell();
+        outcome
     }
 
     fn tell(&self) {

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ferry_build::BuildResult;
-use ferry_engine::build::BuildOrder;
+use ferry_engine::build::{BuildOrder, Built};
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -23,13 +22,20 @@ const EVENTS_QUEUED: usize = 256;
 /// The name of the frontend.
 pub(crate) const FRONTEND: &str = "dockerfile.v0";
 
+/// The refusal of any other frontend.
+pub(crate) fn other_frontend(name: &str) -> Status {
+    Status::unimplemented(format!(
+        "the frontend {name:?} is not supported; Dockerfiles are built natively, by {FRONTEND}"
+    ))
+}
+
 /// Builds what `attributes` ask for from the files in `session`. Dropping the future cancels the build.
 pub(crate) async fn build(
     buildkit: &BuildKit,
     job: &Job,
     session: &SessionId,
     attributes: &HashMap<String, String>,
-) -> Result<Arc<BuildResult>, Status> {
+) -> Result<Arc<Built>, Status> {
     let asked = attributes::read(attributes).map_err(refusal)?;
     let session = buildkit.session(session).await?;
     let context = context(buildkit, job, &session, asked.context).await?;

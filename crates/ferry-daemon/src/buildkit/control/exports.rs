@@ -1,4 +1,4 @@
-//! What a client wants done with the result: under which names it is kept.
+//! What a client wants done with the result: named and kept here, pushed, or sent to the client as an archive.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,26 @@ const MAX_NAMES: usize = 256;
 /// Where a result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Export {
-    /// Names for the image in the engine's store.
+    /// Names for the image.
     pub(super) names: Vec<Reference>,
+    /// What is done with it.
+    pub(super) destination: Destination,
 }
 
-/// What `request` asks to export; `None` when the build is only for the cache.
-pub(super) fn read(request: &SolveRequest) -> Result<Option<Export>, Status> {
+/// What is done with a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// It is kept in the engine's store under its names.
+    Store,
+    /// It is kept, and each name is pushed to its registry.
+    Registry,
+    /// It is sent to the client, as an archive that `docker load` and OCI tools read; nothing is named here.
+    Client,
+}
+
+/// What `request` asks to export; `None` when the build is only for the cache. `can_receive` says
+/// whether the client's session takes files.
+pub(super) fn read(request: &SolveRequest, can_receive: impl Fn() -> bool) -> Result<Option<Export>, Status> {
     let deprecated = Exporter {
         r#type: request.exporter_deprecated.clone(),
         attrs: request.exporter_attrs_deprecated.clone(),
@@ -32,32 +46,43 @@ pub(super) fn read(request: &SolveRequest) -> Result<Option<Export>, Status> {
             ));
         }
     };
-    match exporter.r#type.as_str() {
-        "image" | "moby" | "docker" => image(&exporter.attrs).map(Some),
-        other => Err(Status::unimplemented(format!(
-            "output of type {other} is not supported yet; the types are image and docker"
-        ))),
-    }
-}
-
-fn image(attributes: &HashMap<String, String>) -> Result<Export, Status> {
-    let is_set = |key: &str| {
-        attributes
-            .get(key)
-            .is_some_and(|value| !matches!(value.as_str(), "false" | "0" | "f" | "F"))
-    };
-    for (key, instead) in [
-        ("push", "push the image after the build"),
-        ("push-by-digest", "push the image after the build"),
-        ("tar", "save the image after the build"),
-        ("dest", "save the image after the build"),
-    ] {
-        if is_set(key) {
+    let attributes = &exporter.attrs;
+    let destination = match exporter.r#type.as_str() {
+        "image" | "moby" if is_set(attributes, "push") => Destination::Registry,
+        "image" | "moby" => Destination::Store,
+        "oci" => Destination::Client,
+        // Clients that want it loaded and clients that want a file both say `docker`.
+        "docker" if can_receive() => Destination::Client,
+        "docker" => Destination::Store,
+        other => {
             return Err(Status::unimplemented(format!(
-                "output attribute {key} is not supported yet; {instead}"
+                "output of type {other} is not supported yet; the types are image, docker and oci"
             )));
         }
+    };
+    if is_set(attributes, "push-by-digest") {
+        return Err(Status::unimplemented(
+            "output attribute push-by-digest is not supported yet; push by name",
+        ));
     }
+    if attributes.get("tar").is_some_and(|value| value == "false") {
+        return Err(Status::unimplemented(
+            "output attribute tar=false is not supported yet; unpack the archive",
+        ));
+    }
+    Ok(Some(Export {
+        names: names(attributes)?,
+        destination,
+    }))
+}
+
+fn is_set(attributes: &HashMap<String, String>, key: &str) -> bool {
+    attributes
+        .get(key)
+        .is_some_and(|value| !matches!(value.as_str(), "false" | "0" | "f" | "F"))
+}
+
+fn names(attributes: &HashMap<String, String>) -> Result<Vec<Reference>, Status> {
     let names = attributes.get("name").map_or("", String::as_str);
     let names: Vec<Reference> = names
         .split(',')
@@ -76,7 +101,7 @@ fn image(attributes: &HashMap<String, String>) -> Result<Export, Status> {
             "invalid image name {name}: a digest cannot be chosen"
         )));
     }
-    Ok(Export { names })
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -98,20 +123,35 @@ mod tests {
 
     #[test]
     fn names_are_normalised_and_digests_refused() {
-        let export = read(&request("image", &[("name", "a, example.com/b:1"), ("push", "false")]))
-            .expect("export")
-            .expect("an image");
+        let asked = request("image", &[("name", "a, example.com/b:1"), ("push", "false")]);
+        let export = read(&asked, || true).expect("export").expect("an image");
         let names: Vec<String> = export.names.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["docker.io/library/a:latest", "example.com/b:1"]);
-        assert!(read(&SolveRequest::default()).expect("none").is_none());
+        assert!(read(&SolveRequest::default(), || true).expect("none").is_none());
         let digest = format!("a@sha256:{}", "0".repeat(64));
         for wrong in [
             request("image", &[("name", "A")]),
             request("image", &[("name", &digest)]),
-            request("image", &[("push", "true")]),
+            request("image", &[("push-by-digest", "true")]),
+            request("oci", &[("tar", "false")]),
             request("local", &[]),
         ] {
-            assert!(read(&wrong).is_err(), "{wrong:?}");
+            assert!(read(&wrong, || true).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn destinations() {
+        for (kind, attributes, can_receive, expect) in [
+            ("image", &[][..], true, Destination::Store),
+            ("moby", &[], true, Destination::Store),
+            ("image", &[("push", "true")], true, Destination::Registry),
+            ("docker", &[], false, Destination::Store),
+            ("docker", &[], true, Destination::Client),
+            ("oci", &[], false, Destination::Client),
+        ] {
+            let export = read(&request(kind, attributes), || can_receive).expect("export");
+            assert_eq!(export.map(|export| export.destination), Some(expect), "{kind}");
         }
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bollard_buildkit_proto::google::protobuf::Any;
 use bollard_buildkit_proto::google::rpc;
-use ferry_build::{BuildError, ErrorClass, Source};
+use ferry_build::{BuildError, ErrorClass, Source, StepFailure};
 use ferry_engine::Class;
 use prost::Message;
 use serde_json::json;
@@ -19,7 +19,7 @@ const SOURCE_TYPE: &str = "github.com/moby/buildkit/errdefs.Source+json";
 pub(super) fn status(error: &BuildError) -> Status {
     let code = code(error.class());
     let mut message = error.to_string();
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint().or_else(|| hint_of_port(error)) {
         message.push_str("\nhint: ");
         message.push_str(&hint);
     }
@@ -27,6 +27,19 @@ pub(super) fn status(error: &BuildError) -> Status {
         Some(source) => with_source(code, message, source),
         None => Status::new(code, message),
     }
+}
+
+/// The hint of an image's error that came through one of the builder's ports.
+fn hint_of_port(error: &BuildError) -> Option<String> {
+    let port = match error {
+        BuildError::Port(port) => port,
+        BuildError::Vertex(vertex) => match &vertex.failure {
+            StepFailure::Port(port) => port,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    port.get_ref().downcast_ref::<ferry_engine::image::Error>()?.hint()
 }
 
 /// The status of an error of the engine.

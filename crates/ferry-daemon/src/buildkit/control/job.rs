@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ferry_build::BuildResult;
+use ferry_engine::build::Built;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -15,7 +15,7 @@ use crate::buildkit::session::SessionId;
 const MAX_RESULTS: usize = 256;
 
 /// What a client that drives the build itself returns: a result to export, or none.
-pub(crate) type Returned = Result<Option<Arc<BuildResult>>, Status>;
+pub(crate) type Returned = Result<Option<Arc<Built>>, Status>;
 
 /// One build.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 struct Drive {
     session: SessionId,
-    results: HashMap<String, Arc<BuildResult>>,
+    results: HashMap<String, Arc<Built>>,
     returned: Option<oneshot::Sender<Returned>>,
 }
 
@@ -51,15 +51,18 @@ impl Job {
         self.ended.cancel();
     }
 
-    /// Lets the client drive the build, with its files in `session`. What it returns comes out of the receiver.
-    pub(super) fn hand_over(&self, session: SessionId) -> oneshot::Receiver<Returned> {
+    /// A build that the client drives, with its files in `session`. What it returns comes out of the receiver.
+    pub(super) fn driven_by_client(session: SessionId) -> (Self, oneshot::Receiver<Returned>) {
         let (sender, receiver) = oneshot::channel();
-        *self.lock() = Some(Drive {
-            session,
-            results: HashMap::new(),
-            returned: Some(sender),
-        });
-        receiver
+        let job = Self {
+            drive: Mutex::new(Some(Drive {
+                session,
+                results: HashMap::new(),
+                returned: Some(sender),
+            })),
+            ..Self::default()
+        };
+        (job, receiver)
     }
 
     /// The session of the client that drives the build.
@@ -70,7 +73,7 @@ impl Job {
     }
 
     /// Keeps a result under `name` for later calls of the client.
-    pub(crate) fn keep(&self, name: String, result: Arc<BuildResult>) -> Result<(), Status> {
+    pub(crate) fn keep(&self, name: String, result: Arc<Built>) -> Result<(), Status> {
         let mut drive = self.lock();
         let drive = drive.as_mut().ok_or_else(not_driven)?;
         if drive.results.len() >= MAX_RESULTS {
@@ -81,7 +84,7 @@ impl Job {
     }
 
     /// The result that was kept under `name`.
-    pub(crate) fn result(&self, name: &str) -> Result<Arc<BuildResult>, Status> {
+    pub(crate) fn result(&self, name: &str) -> Result<Arc<Built>, Status> {
         let drive = self.lock();
         let drive = drive.as_ref().ok_or_else(not_driven)?;
         let result = drive.results.get(name).cloned();

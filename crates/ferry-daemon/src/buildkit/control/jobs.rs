@@ -38,13 +38,13 @@ pub(crate) struct Registered {
 
 impl Jobs {
     /// Registers a new build under the name that its client chose.
-    pub(crate) fn register(&self, name: &str) -> Result<Registered, Status> {
+    pub(crate) fn register(&self, name: &str, job: Job) -> Result<Registered, Status> {
         if name.is_empty() || name.len() > MAX_REF_BYTES {
             return Err(Status::invalid_argument(format!(
                 "invalid build reference: it must have 1 to {MAX_REF_BYTES} bytes"
             )));
         }
-        let job = Arc::new(Job::default());
+        let job = Arc::new(job);
         let mut known = self.lock();
         if known.contains_key(name) {
             return Err(Status::already_exists(format!("job ID {name} exists")));
@@ -106,5 +106,47 @@ impl Drop for Registered {
             }
             Err(_no_runtime) => forget(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_build_is_found_a_little_early_and_a_little_late() {
+        let jobs = Jobs::default();
+        let early = tokio::spawn({
+            let jobs = jobs.clone();
+            async move { jobs.find("a").await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        let registered = jobs.register("a", Job::default()).expect("a free name");
+        assert!(early.await.expect("no panic").is_ok());
+        assert_eq!(
+            jobs.register("a", Job::default()).err().map(|status| status.code()),
+            Some(tonic::Code::AlreadyExists)
+        );
+        let job = Arc::clone(registered.job());
+        drop(registered);
+        job.ended().await;
+        assert!(
+            jobs.find("a").await.is_ok(),
+            "for clients that ask for the progress late"
+        );
+        tokio::time::sleep(LATE * 2).await;
+        assert!(jobs.find("a").await.is_err());
+        assert!(jobs.register("", Job::default()).is_err());
+    }
+
+    #[tokio::test]
+    async fn only_the_client_s_first_word_counts() {
+        let (job, returned) = Job::driven_by_client("s1".parse().expect("an id"));
+        assert_eq!(job.driver().expect("a session").to_string(), "s1");
+        assert!(job.result("nothing").is_err());
+        job.give_back(Ok(None)).expect("first");
+        assert!(job.give_back(Ok(None)).is_err());
+        assert!(matches!(returned.await, Ok(Ok(None))));
+        assert!(Job::default().driver().is_err(), "a build that the engine drives");
     }
 }

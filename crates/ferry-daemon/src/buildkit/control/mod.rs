@@ -3,6 +3,7 @@
 mod activity;
 mod attributes;
 pub(super) mod dockerfile;
+mod export;
 mod exports;
 pub(super) mod failure;
 pub(super) mod job;

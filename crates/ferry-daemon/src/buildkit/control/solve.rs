@@ -1,59 +1,51 @@
 //! `Control.Solve`: one build from its request to the name of its image.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bollard_buildkit_proto::moby::buildkit::v1::{SolveRequest, SolveResponse};
-use ferry_build::BuildResult;
+use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::activity::Activity;
-use super::exports::{self, Export};
-use super::job::Job;
-use super::{dockerfile, failure};
+use super::job::{Job, Returned};
+use super::{dockerfile, export, exports};
 use crate::buildkit::BuildKit;
-use crate::buildkit::session::SessionId;
+use crate::buildkit::session::{Session, SessionId, file_send};
 
 /// Builds and exports. Dropping the future cancels the build.
 pub(super) async fn solve(buildkit: &BuildKit, request: SolveRequest) -> Result<SolveResponse, Status> {
     refuse_unsupported(&request)?;
-    let export = exports::read(&request)?;
     let session: SessionId = request
         .session
         .parse()
         .map_err(|error| Status::invalid_argument(format!("{error}")))?;
-    let registered = buildkit.jobs().register(&request.r#ref)?;
+    let (job, returned) = match request.frontend.as_str() {
+        "" => {
+            let (job, returned) = Job::driven_by_client(session.clone());
+            (job, Some(returned))
+        }
+        _ => (Job::default(), None),
+    };
+    let registered = buildkit.jobs().register(&request.r#ref, job)?;
+    let session = buildkit.session(&session).await?;
+    let export = exports::read(&request, || session.offers(file_send::METHOD))?;
     let job = registered.job();
-    let result = match request.frontend.as_str() {
-        dockerfile::FRONTEND => {
+    let result = match (returned, request.frontend.as_str()) {
+        (Some(returned), _) => client_s_own(returned, &session).await?,
+        (None, dockerfile::FRONTEND) => {
             let attributes = &request.frontend_attrs;
-            Some(dockerfile::build(buildkit, job, &session, attributes).await?)
+            Some(dockerfile::build(buildkit, job, session.id(), attributes).await?)
         }
-        "" => driven_by_client(buildkit, job, session).await?,
-        other => {
-            return Err(Status::unimplemented(format!(
-                "the frontend {other:?} is not supported; Dockerfiles are built natively, by {}",
-                dockerfile::FRONTEND
-            )));
-        }
+        (None, other) => return Err(dockerfile::other_frontend(other)),
     };
     let exporter_response = match (result, export) {
-        (Some(result), Some(export)) => self::export(buildkit, job, &result, &export).await?,
+        (Some(result), Some(export)) => export::export(buildkit, job, &session, &result, &export).await?,
         _ => HashMap::new(),
     };
     Ok(SolveResponse { exporter_response })
 }
 
 /// Waits for what the client returns by `LLBBridge`, as long as the client is there.
-async fn driven_by_client(
-    buildkit: &BuildKit,
-    job: &Job,
-    session: SessionId,
-) -> Result<Option<Arc<BuildResult>>, Status> {
-    let returned = job.hand_over(session.clone());
-    let session = buildkit.session(&session).await?;
+async fn client_s_own(returned: oneshot::Receiver<Returned>, session: &Session) -> Returned {
     tokio::select! {
         returned = returned => {
             returned.map_err(|_closed| Status::cancelled("the build was cancelled"))?
@@ -82,51 +74,4 @@ fn refuse_unsupported(request: &SolveRequest) -> Result<(), Status> {
         return Err(Status::unimplemented("exporting the build cache is not supported yet"));
     }
     Ok(())
-}
-
-/// Names the image and says what it is, under BuildKit's keys.
-async fn export(
-    buildkit: &BuildKit,
-    job: &Job,
-    result: &BuildResult,
-    export: &Export,
-) -> Result<HashMap<String, String>, Status> {
-    name_result(buildkit, job, result, export).await?;
-    let mut response = HashMap::new();
-    let mut say = |key: &str, value: String| response.insert(key.to_owned(), value);
-    say("containerimage.digest", result.target.digest().to_string());
-    // Not `containerimage.config.digest`: clients would take it for the image's id, which here, as with
-    // Docker's containerd store, is the digest of the index or manifest.
-    if let Ok(descriptor) = serde_json::to_vec(&result.target) {
-        say("containerimage.descriptor", BASE64.encode(descriptor));
-    }
-    if !export.names.is_empty() {
-        let names: Vec<String> = export.names.iter().map(ToString::to_string).collect();
-        say("image.name", names.join(","));
-    }
-    Ok(response)
-}
-
-/// Gives the result its names; without one it is kept under its id.
-async fn name_result(buildkit: &BuildKit, job: &Job, result: &BuildResult, export: &Export) -> Result<(), Status> {
-    let step = (!export.names.is_empty()).then(|| {
-        let names: Vec<String> = export.names.iter().map(ToString::to_string).collect();
-        Activity::new(Arc::clone(job.progress())).begin(format!("naming to {}", names.join(", ")))
-    });
-    let named = buildkit.engine().tag_built(&result.target, &export.names).await;
-    match (named, step) {
-        (Ok(()), step) => {
-            if let Some(step) = step {
-                step.did(&format!("image {}", result.target.digest()));
-                step.complete();
-            }
-            Ok(())
-        }
-        (Err(error), step) => {
-            if let Some(step) = step {
-                step.fail(&error);
-            }
-            Err(failure::of_engine(&error.into()))
-        }
-    }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::{
     Ref, RefMap, Result as GatewayResult, SolveResponse, result,
 };
-use ferry_build::{BuildResult, BuiltImage};
+use ferry_build::BuiltImage;
+use ferry_engine::build::Built;
 use ferry_oci::Platform;
 use serde_json::json;
 use tonic::Status;
@@ -29,7 +30,7 @@ pub(super) fn nothing() -> SolveResponse {
 /// The answer that names `result`; `job` keeps it under those names.
 pub(super) fn result(
     job: &Job,
-    result: &Arc<BuildResult>,
+    result: &Arc<Built>,
     options: &HashMap<String, String>,
 ) -> Result<SolveResponse, Status> {
     let several = result.images.len() > 1

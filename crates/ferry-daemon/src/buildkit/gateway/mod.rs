@@ -63,11 +63,7 @@ impl LlbBridge for BuildKit {
             return Ok(Response::new(answer::nothing()));
         }
         if request.frontend != dockerfile::FRONTEND {
-            return Err(Status::unimplemented(format!(
-                "the frontend {:?} is not supported; Dockerfiles are built natively, by {}",
-                request.frontend,
-                dockerfile::FRONTEND
-            )));
+            return Err(dockerfile::other_frontend(&request.frontend));
         }
         let session = job.driver()?;
         let result = dockerfile::build(self, &job, &session, &request.frontend_opt).await?;

@@ -1,6 +1,7 @@
 //! Sessions: a client's promise to answer calls about its files, and credentials while a build runs.
 
 pub(crate) mod auth;
+pub(crate) mod file_send;
 pub(crate) mod file_sync;
 
 mod file_mode;

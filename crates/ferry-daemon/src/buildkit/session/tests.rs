@@ -9,9 +9,10 @@ use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::{FileSync, FileSyncServer};
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard_buildkit_proto::moby::filesync::v1::file_send_server::{FileSend, FileSendServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
-    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
-    GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
+    BytesMessage, CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
+    GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
 use ferry_engine::build::context::{ContextKey, Contexts};
 use ferry_registry::{Credential, Credentials};
@@ -122,6 +123,32 @@ impl Client {
     }
 }
 
+/// What a client got as a file, or that it takes none.
+#[derive(Clone, Default)]
+struct Taker {
+    taken: Arc<Mutex<Vec<u8>>>,
+    refuses: bool,
+}
+
+#[tonic::async_trait]
+impl FileSend for Taker {
+    type DiffCopyStream = Pin<Box<dyn Stream<Item = Result<BytesMessage, Status>> + Send>>;
+
+    async fn diff_copy(
+        &self,
+        request: Request<Streaming<BytesMessage>>,
+    ) -> Result<Response<Self::DiffCopyStream>, Status> {
+        if self.refuses {
+            return Err(Status::already_exists("target already exists"));
+        }
+        let mut pieces = request.into_inner();
+        while let Some(piece) = pieces.message().await? {
+            self.taken.lock().expect("taken").extend(piece.data);
+        }
+        Ok(Response::new(Box::pin(tokio_stream::empty())))
+    }
+}
+
 #[tonic::async_trait]
 impl Auth for Client {
     async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
@@ -201,6 +228,7 @@ fn headers(id: &'static str) -> HeaderMap {
             "x-docker-expose-session-grpc-method",
             "/moby.filesync.v1.Auth/credentials",
         ),
+        ("x-docker-expose-session-grpc-method", file_send::METHOD),
     ] {
         headers.append(name, HeaderValue::from_static(value));
     }
@@ -215,9 +243,14 @@ struct Opened {
 
 /// Opens a session of `client`, which serves real gRPC on the other end of a pipe.
 async fn open(client: Client) -> Opened {
+    open_with(client, Taker::default()).await
+}
+
+async fn open_with(client: Client, taker: Taker) -> Opened {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let services = Routes::new(FileSyncServer::new(client.clone()))
         .add_service(AuthServer::new(client))
+        .add_service(FileSendServer::new(taker))
         .into_axum_router();
     let client = tokio::spawn(async move {
         let _ = transport::serve(theirs, services).await;
@@ -406,5 +439,35 @@ async fn credentials_come_from_the_client() {
     ] {
         let credential = credentials.for_registry(domain).await;
         assert_eq!(credential, expect, "{domain}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_crosses_the_connection_whole() {
+    let taker = Taker::default();
+    let opened = open_with(Client::default(), taker.clone()).await;
+    let content = vec![3; 5 << 20];
+    let expect = content.clone();
+    file_send::send(&opened.session, move |out| out.write_all(&content))
+        .await
+        .expect("sent");
+    assert_eq!(*taker.taken.lock().expect("taken"), expect);
+
+    let broken = file_send::send(&opened.session, |_out| Err("the image is gone")).await;
+    assert!(matches!(broken, Err(file_send::SendError::Source("the image is gone"))));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_file_is_told_apart() {
+    let taker = Taker {
+        refuses: true,
+        ..Taker::default()
+    };
+    let opened = open_with(Client::default(), taker).await;
+    let content = vec![3; 20 << 20];
+    let sent = file_send::send(&opened.session, move |out| out.write_all(&content)).await;
+    match sent {
+        Err(file_send::SendError::Call(status)) => assert_eq!(status.message(), "target already exists"),
+        other => panic!("{other:?}"),
     }
 }
