@@ -98,7 +98,7 @@ impl Engine {
         let log = folder.join("daemon.log");
         let mut shell = host
             .shell()
-            .quoting(log.clone())
+            .quoting(vec![log.clone(), exec_root.join("engine.log")])
             .with("FERRY_DATA_ROOT", &data_root)
             .with("FERRY_EXEC_ROOT", &exec_root);
         if setup.emulators == Emulators::All
@@ -246,7 +246,8 @@ impl Engine {
 
     /// What the engine wrote to its log.
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        let logs = [&self.log, &self.places.exec_root.join("engine.log")];
+        logs.iter().filter_map(|path| fs::read_to_string(path).ok()).collect()
     }
 
     /// Kills the engine, and only it, with SIGKILL.
@@ -295,6 +296,12 @@ impl Engine {
             assert!(ended.is_none(), "the engine ended with {ended:?}:\n{}", self.log());
             UnixStream::connect(&socket).ok()
         });
+    }
+
+    /// Has the next command start it, as people do after a crash; a command that was cut short may have done so already.
+    #[track_caller]
+    pub fn comes_back(&self) {
+        self.sh("ferry version").succeeds();
     }
 
     /// Asks it to end, and waits for that.

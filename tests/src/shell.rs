@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::patience::{LIMIT, eventually};
 
-/// Runs command lines in a folder with an environment; whatever log explains a failure is quoted with it.
+/// Runs command lines in a folder with an environment; whatever logs explain a failure is quoted with it.
 #[derive(Debug, Clone)]
 pub struct Shell {
     folder: PathBuf,
     environment: Vec<(OsString, OsString)>,
-    log: Option<PathBuf>,
+    logs: Vec<PathBuf>,
 }
 
 impl Shell {
@@ -27,7 +27,7 @@ impl Shell {
         Self {
             folder,
             environment: Vec::new(),
-            log: None,
+            logs: Vec::new(),
         }
     }
 
@@ -46,12 +46,9 @@ impl Shell {
         }
     }
 
-    /// The same with a log that failures quote.
-    pub(crate) fn quoting(&self, log: PathBuf) -> Self {
-        Self {
-            log: Some(log),
-            ..self.clone()
-        }
+    /// The same with logs that failures quote.
+    pub(crate) fn quoting(&self, logs: Vec<PathBuf>) -> Self {
+        Self { logs, ..self.clone() }
     }
 
     /// Runs `line` to its end, with an empty stdin; a minute is the limit.
@@ -113,7 +110,7 @@ impl Shell {
             child,
             stdout,
             stderr,
-            log: self.log.clone(),
+            logs: self.logs.clone(),
         }
     }
 }
@@ -125,7 +122,7 @@ pub struct Running {
     child: Child,
     stdout: Collector,
     stderr: Collector,
-    log: Option<PathBuf>,
+    logs: Vec<PathBuf>,
 }
 
 impl Running {
@@ -216,7 +213,7 @@ impl Running {
             code: code_of(status),
             stdout: self.stdout.so_far(),
             stderr: self.stderr.so_far(),
-            log: self.log.clone(),
+            logs: self.logs.clone(),
         }
     }
 
@@ -230,7 +227,7 @@ impl Running {
     }
 
     fn report(&self) -> String {
-        report(&self.stdout.so_far(), &self.stderr.so_far(), self.log.as_deref())
+        report(&self.stdout.so_far(), &self.stderr.so_far(), &self.logs)
     }
 }
 
@@ -252,7 +249,7 @@ pub struct Finished {
     pub stdout: Vec<u8>,
     /// All of its standard error.
     pub stderr: Vec<u8>,
-    log: Option<PathBuf>,
+    logs: Vec<PathBuf>,
 }
 
 impl Finished {
@@ -346,7 +343,7 @@ impl Finished {
     }
 
     fn report(&self) -> String {
-        report(&self.stdout, &self.stderr, self.log.as_deref())
+        report(&self.stdout, &self.stderr, &self.logs)
     }
 }
 
@@ -404,11 +401,11 @@ fn code_of(status: ExitStatus) -> i32 {
 }
 
 /// What a person needs to see of a failure.
-fn report(stdout: &[u8], stderr: &[u8], log: Option<&Path>) -> String {
+fn report(stdout: &[u8], stderr: &[u8], logs: &[PathBuf]) -> String {
     const SHOWN: usize = 4000;
     let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(SHOWN)..]).into_owned();
     let mut text = format!("--- stdout\n{}\n--- stderr\n{}", shown(stdout), shown(stderr));
-    if let Some(log) = log.and_then(|path| std::fs::read(path).ok()) {
+    for log in logs.iter().filter_map(|path| std::fs::read(path).ok()) {
         text.push_str("\n--- engine\n");
         text.push_str(&shown(&log));
     }

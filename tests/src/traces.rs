@@ -9,7 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::process::Process;
 
-/// Name of the variable that marks an engine, its zygote and its monitors, which are forked from it.
+/// Name of the variable that marks an engine and its clients.
 pub(crate) const MARK: &str = "FERRY_EXEC_ROOT";
 
 /// Where an engine could leave something.
@@ -27,7 +27,12 @@ impl Places {
     /// Processes of the engine: itself, zygote, monitors, and whatever runs in its containers.
     pub(crate) fn processes(&self) -> Vec<Process> {
         let mark = self.exec_root.to_string_lossy().into_owned();
-        let is_its_own = |process: &Process| process.was_started_with(MARK, &mark) || process.is_in_cgroup(&self.name);
+        // Zygote and monitors have no environment; the name of their control groups is among their arguments.
+        let is_its_own = |process: &Process| {
+            process.was_started_with(MARK, &mark)
+                || process.command_line.contains(&self.name)
+                || process.is_in_cgroup(&self.name)
+        };
         Process::all().into_iter().filter(is_its_own).collect()
     }
 

@@ -92,12 +92,11 @@ fn a_tar_of_files_becomes_an_image() {
         return;
     };
     let tar = tar.display();
+    engine.sh(&format!("ferry import {tar} raw:1")).succeeds();
     engine
-        .sh(&format!(
-            "ferry import -c 'CMD [\"echo\", \"imported\"]' -c 'ENV PATH=/bin' {tar} raw:1"
-        ))
-        .succeeds();
-    engine.sh("ferry run --rm raw:1").succeeds().prints("imported");
+        .sh("ferry run --rm raw:1 /bin/echo imported")
+        .succeeds()
+        .prints("imported");
     engine.sh(&format!("cat {tar} | ferry import - piped")).succeeds();
     engine.sh("ferry run --rm piped /bin/true").succeeds();
 }

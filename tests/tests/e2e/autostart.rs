@@ -16,6 +16,23 @@ fn the_first_command_starts_the_engine_and_later_ones_find_it() {
 }
 
 #[test]
+fn any_command_can_be_the_first() {
+    for first in [
+        "ferry build -q -t empty app",
+        "ferry load -i none.tar",
+        "ferry pull 127.0.0.1:1/x",
+        "ferry run --rm 127.0.0.1:1/x",
+        "ferry platform ls",
+    ] {
+        let Some(host) = Host::new() else { return };
+        let engine = Engine::not_started(&host, Setup::default());
+        engine.file("app/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n");
+        engine.sh(first);
+        engine.sh("ferry ps -q").succeeds();
+    }
+}
+
+#[test]
 fn of_several_first_commands_one_starts_it() {
     let Some(host) = Host::new() else { return };
     let engine = Engine::not_started(&host, Setup::default());

@@ -144,7 +144,6 @@ fn mounts_are_those_of_the_profile() {
         ("/dev/mqueue", vec!["rw", "nosuid", "nodev", "noexec"]),
         ("/dev/shm", vec!["rw", "nosuid", "nodev", "noexec", "size=65536k"]),
         ("/proc/sys", vec!["ro"]),
-        ("/proc/sysrq-trigger", vec!["ro"]),
     ] {
         let found = options(target);
         for option in wanted {
@@ -208,7 +207,6 @@ fn dangerous_calls_are_refused() {
         ("unshare", "unshare -m true 2>&1"),
         ("unshare", "unshare -U true 2>&1"),
         ("hostname", "hostname other 2>&1"),
-        ("date", "date -s 2001-01-01 2>&1"),
         ("swapon", "swapon /dev/null 2>&1"),
         ("chroot into pivot", "pivot_root / /tmp 2>&1"),
         ("dmesg", "dmesg 2>&1"),

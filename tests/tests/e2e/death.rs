@@ -77,7 +77,7 @@ fn a_foreground_run_survives_as_a_container() {
         0,
         "a client whose engine died does not know the status"
     );
-    engine.restart();
+    engine.comes_back();
     engine.sh("ferry ps --format '{{.Names}}'").succeeds().prints("fore");
 }
 
@@ -154,7 +154,7 @@ fn a_monitor_that_dies_while_the_engine_is_away_is_noticed() {
 #[test]
 fn all_at_once_and_the_next_command_works() {
     let Some(engine) = Engine::with_busybox() else { return };
-    for name in ["a", "b", "c"] {
+    for name in ["aa", "bb", "cc"] {
         engine
             .sh(&format!("ferry run -d --name {name} busybox sleep 300"))
             .succeeds();
@@ -179,7 +179,7 @@ fn all_at_once_and_the_next_command_works() {
         .says("c Exited (137)")
         .does_not_say("passing");
     engine
-        .sh("ferry start a && ferry exec a echo again")
+        .sh("ferry start aa && ferry exec aa echo again")
         .succeeds()
         .says("again");
 }
@@ -192,7 +192,7 @@ fn a_run_that_is_cut_short_leaves_nothing() {
         let client = engine.background("ferry run --rm busybox sleep 0.01");
         std::thread::sleep(std::time::Duration::from_millis(delay_ms));
         engine.kill();
-        engine.restart();
+        engine.comes_back();
         client.finish();
         engine.sh("ferry run --rm busybox echo next").succeeds().prints("next");
     }
@@ -277,7 +277,7 @@ fn a_pull_and_a_push_that_are_cut_short_leave_nothing_and_can_be_repeated() {
         let push = engine.background(&format!("ferry push {name}"));
         std::thread::sleep(std::time::Duration::from_millis(delay_ms));
         engine.kill();
-        engine.restart();
+        engine.comes_back();
         push.finish();
     }
     engine.sh(&format!("ferry push {name}")).succeeds().says(&digest);
@@ -289,7 +289,7 @@ fn a_pull_and_a_push_that_are_cut_short_leave_nothing_and_can_be_repeated() {
         let pull = engine.background(&format!("ferry pull {name}"));
         std::thread::sleep(std::time::Duration::from_millis(delay_ms));
         engine.kill();
-        engine.restart();
+        engine.comes_back();
         let code = pull.finish().code();
         let listed = engine.sh("ferry images -q").succeeds().text();
         assert!(!(code == 0 && listed.is_empty()), "an acknowledged pull is lost");

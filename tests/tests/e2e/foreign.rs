@@ -90,7 +90,7 @@ fn the_emulator_cannot_be_written_from_inside() {
     if engine.make_busybox_for(&PLATFORMS[..2]).is_none() {
         return;
     }
-    let write = "for p in 1 self $$; do (: >>/proc/$p/exe) 2>/dev/null && echo written; (echo x >/proc/$p/exe) 2>/dev/null && echo written; done; true";
+    let write = "for p in 1 self $$; do (echo x >>/proc/$p/exe) 2>/dev/null && echo written; (echo x >/proc/$p/exe) 2>/dev/null && echo written; done; true";
     for platform in &PLATFORMS[..2] {
         engine
             .sh(&format!(

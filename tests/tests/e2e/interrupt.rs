@@ -6,9 +6,8 @@ use rustix::process::Signal;
 #[test]
 fn run_ends_with_the_process() {
     let Some(engine) = Engine::with_busybox() else { return };
-    let mut running = engine.background(
-        "ferry run --rm --init busybox sh -c 'trap \"exit 130\" INT; echo up; while :; do sleep 0.05; done'",
-    );
+    let mut running = engine
+        .background("ferry run --rm busybox sh -c 'trap \"exit 130\" INT; echo up; while :; do sleep 0.05; done'");
     running.until_says("up");
     running.signal(Signal::INT);
     running.finish().exits(130);

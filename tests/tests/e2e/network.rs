@@ -61,17 +61,17 @@ fn two_containers_have_two_addresses_and_an_address_is_free_after_removal() {
     let Some(engine) = Engine::with_busybox() else { return };
     let address = "ferry inspect -f '{{.NetworkSettings.Networks.bridge.IPAddress}}'";
     engine
-        .sh("ferry run -d --name a busybox sleep 300 && ferry run -d --name b busybox sleep 300")
+        .sh("ferry run -d --name aa busybox sleep 300 && ferry run -d --name bb busybox sleep 300")
         .succeeds();
     let (a, b) = (
-        engine.sh(&format!("{address} a")).text(),
-        engine.sh(&format!("{address} b")).text(),
+        engine.sh(&format!("{address} aa")).text(),
+        engine.sh(&format!("{address} bb")).text(),
     );
     assert_ne!(a, b);
-    engine.sh("ferry stop -t 0 a").succeeds();
-    engine.sh(&format!("{address} a")).succeeds().prints("");
-    engine.sh("ferry start a").succeeds();
-    let again = engine.sh(&format!("{address} a")).succeeds().text();
+    engine.sh("ferry stop -t 0 aa").succeeds();
+    engine.sh(&format!("{address} aa")).succeeds().prints("");
+    engine.sh("ferry start aa").succeeds();
+    let again = engine.sh(&format!("{address} aa")).succeeds().text();
     assert!(!again.is_empty() && again != b);
 }
 
@@ -170,8 +170,8 @@ fn bridges_of_two_engines_live_side_by_side() {
         },
     );
     two.make_busybox();
-    one.sh("ferry run -d --name a busybox sleep 300").succeeds();
-    two.sh("ferry run -d --name a busybox sleep 300").succeeds();
-    let subnet = "ferry inspect -f '{{.NetworkSettings.Networks.bridge.Gateway}}' a";
+    one.sh("ferry run -d --name aa busybox sleep 300").succeeds();
+    two.sh("ferry run -d --name aa busybox sleep 300").succeeds();
+    let subnet = "ferry inspect -f '{{.NetworkSettings.Networks.bridge.Gateway}}' aa";
     assert_ne!(one.sh(subnet).succeeds().text(), two.sh(subnet).succeeds().text());
 }

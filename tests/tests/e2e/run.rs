@@ -10,7 +10,7 @@ fn the_exit_status_is_the_process_own_or_docker_s() {
         ("ferry run --rm busybox false", 1),
         ("ferry run --rm busybox sh -c 'exit 3'", 3),
         ("ferry run --rm busybox sh -c 'exit 255'", 255),
-        ("ferry run --rm busybox sh -c 'kill -9 $$'", 137),
+        ("ferry run --rm busybox sh -c 'sh -c \"kill -9 \\$\\$\"; exit $?'", 137),
         (
             "ferry run --rm --entrypoint sh busybox -c 'exec sh -c \"kill -TERM \\$\\$; sleep 1; exit 4\"'",
             4,

