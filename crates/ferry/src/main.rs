@@ -1,9 +1,9 @@
 //! The `ferry` binary: command line, engine and zygote in one file.
 
-mod build;
 // Doc comments of flags are the help that people read, where brackets mean what can be left out.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod build;
 mod cli;
 mod command;
 mod config;
