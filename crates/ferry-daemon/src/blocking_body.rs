@@ -4,8 +4,7 @@ use std::io::{self, Read, Write};
 
 use axum::body::Body;
 use bytes::{Buf, Bytes};
-use http_body_util::BodyExt;
-use hyper::body::Frame;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -30,15 +29,19 @@ pub(crate) struct BodyWriter {
 
 impl BodyReader {
     /// A reader of `body`. The body is not read when the reader is gone.
-    pub(crate) fn new(mut body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
+        let pieces = body.into_data_stream();
+        Self::from_pieces(
+            pieces.map(|piece| piece.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))),
+        )
+    }
+
+    /// A reader of what `stream` yields, which is not polled when the reader is gone.
+    pub(crate) fn from_pieces(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         let (sender, pieces) = mpsc::channel(PIECES_QUEUED);
         tokio::spawn(async move {
-            while let Some(frame) = body.frame().await {
-                let piece = match frame.map(Frame::into_data) {
-                    Ok(Ok(data)) => Ok(data),
-                    Ok(Err(_trailers)) => continue,
-                    Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
-                };
+            let mut stream = std::pin::pin!(stream);
+            while let Some(piece) = stream.next().await {
                 if sender.send(piece).await.is_err() {
                     return;
                 }

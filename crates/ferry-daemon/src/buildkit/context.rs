@@ -17,6 +17,15 @@ const IGNORE_FILE: &str = ".dockerignore";
 /// The name that a Dockerfile has when nothing else is said; in lower case it is found, too.
 const DEFAULT_DOCKERFILE: &str = "Dockerfile";
 
+/// Where files of a build come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// A directory of the client, of which only what is needed comes.
+    Directory(ClientDirectory),
+    /// An archive, which came whole.
+    Archive(Arc<Tree>),
+}
+
 /// A directory of a client.
 #[derive(Debug, Clone)]
 pub(super) struct ClientDirectory {
@@ -31,8 +40,8 @@ pub(super) struct ClientDirectory {
 pub(super) struct SessionContext {
     contexts: Contexts,
     activity: Activity,
-    dockerfile: ClientDirectory,
-    context: ClientDirectory,
+    dockerfile: Source,
+    context: Source,
     /// The Dockerfile, relative to its directory.
     file: String,
     dockerfile_tree: OnceCell<Arc<Tree>>,
@@ -45,9 +54,9 @@ impl SessionContext {
     pub(super) fn new(
         contexts: Contexts,
         activity: Activity,
-        dockerfile: ClientDirectory,
+        dockerfile: Source,
         file: String,
-        context: ClientDirectory,
+        context: Source,
     ) -> Self {
         Self {
             contexts,
@@ -74,12 +83,16 @@ impl SessionContext {
 
     async fn receive(
         &self,
-        directory: &ClientDirectory,
+        source: &Source,
         part: &str,
         step: &str,
         follow_paths: Vec<String>,
         exclude_patterns: Vec<String>,
     ) -> Result<Arc<Tree>, PortError> {
+        let directory = match source {
+            Source::Directory(directory) => directory,
+            Source::Archive(tree) => return Ok(Arc::clone(tree)),
+        };
         let request = SyncRequest {
             directory: directory.name.clone(),
             follow_paths,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ferry_oci::{Descriptor, Digest, Platform};
+use ferry_oci::{Descriptor, Digest, Platform, Reference};
 use ferry_store::{Image, Presence};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -83,9 +83,16 @@ impl Engine {
         };
         let uses = usage::of_containers(self);
         let mut list = Vec::new();
-        for image in self.named_images()? {
-            if !filter.matches_names(&image) {
+        for mut image in self.named_images()? {
+            if filter.dangling.is_some_and(|dangling| dangling != image.is_dangling()) {
                 continue;
+            }
+            if !filter.references.is_empty() {
+                // Only the names that were asked for are shown.
+                image.names.retain(|name| filter.names(name));
+                if image.names.is_empty() {
+                    continue;
+                }
             }
             let summary = self.summarize(&image, &uses)?;
             if filter.matches(&summary, &bounds) {
@@ -157,13 +164,8 @@ struct Bounds {
 }
 
 impl ListFilter {
-    fn matches_names(&self, image: &NamedImage) -> bool {
-        let has_name = self.references.is_empty()
-            || self
-                .references
-                .iter()
-                .any(|wanted| image.names.iter().any(|name| pattern::matches(wanted, name)));
-        has_name && self.dangling.is_none_or(|dangling| dangling == image.is_dangling())
+    fn names(&self, name: &Reference) -> bool {
+        self.references.iter().any(|wanted| pattern::matches(wanted, name))
     }
 
     fn matches(&self, image: &ImageSummary, bounds: &Bounds) -> bool {

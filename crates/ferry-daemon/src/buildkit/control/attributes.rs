@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use ferry_build::{BuildRequest, CacheUse, Form, PullPolicy, StepLimits, StepNetwork};
 use ferry_oci::Platform;
 
+use crate::buildkit::session::upload;
+
 /// Platforms that one build may be for.
 const MAX_PLATFORMS: usize = 64;
 
@@ -30,6 +32,10 @@ pub(super) struct ContextNames {
     pub(super) dockerfile_dir: String,
     /// Name of the directory that is the context.
     pub(super) context_dir: String,
+    /// The path of the stream that the context comes by, in place of a directory.
+    pub(super) upload: Option<String>,
+    /// Whether the Dockerfile is not in that stream but in a directory of its own.
+    pub(super) has_own_dockerfile_dir: bool,
     /// Sessions of directories that are in another session than the build's, by the directory's name.
     pub(super) sessions: BTreeMap<String, String>,
 }
@@ -69,6 +75,8 @@ pub(super) fn read(attributes: &HashMap<String, String>) -> Result<Asked, Attrib
         file: file.to_owned(),
         dockerfile_dir: get("dockerfilekey").unwrap_or("dockerfile").to_owned(),
         context_dir: get("contextkey").unwrap_or("context").to_owned(),
+        upload: get("context").and_then(upload::path_of).map(str::to_owned),
+        has_own_dockerfile_dir: get("dockerfilekey").is_some(),
         sessions: with_prefix(attributes, "local-sessionid:"),
     };
     let platforms = platforms(get("platform").unwrap_or_default())?;
@@ -102,7 +110,7 @@ fn refuse_unsupported(attributes: &HashMap<String, String>) -> Result<(), Attrib
     let unsupported = |what: String| Err(AttributeError::Unsupported { what });
     for (key, value) in attributes {
         match key.as_str() {
-            "context" if !value.is_empty() => {
+            "context" if !value.is_empty() && upload::path_of(value).is_none() => {
                 return unsupported(format!(
                     "the build context {value:?}: one that is not a directory of the client"
                 ));

@@ -12,9 +12,9 @@ use super::attributes::{self, AttributeError, ContextNames};
 use super::job::Job;
 use super::{failure, status};
 use crate::buildkit::BuildKit;
-use crate::buildkit::context::{ClientDirectory, SessionContext};
+use crate::buildkit::context::{ClientDirectory, SessionContext, Source};
 use crate::buildkit::session::auth::SessionCredentials;
-use crate::buildkit::session::{Session, SessionId};
+use crate::buildkit::session::{Session, SessionId, upload};
 
 /// Events between the builder and the progress of its job; the builder waits when they are taken slowly.
 const EVENTS_QUEUED: usize = 256;
@@ -74,8 +74,9 @@ async fn context(
     session: &Session,
     names: ContextNames,
 ) -> Result<SessionContext, Status> {
-    let directory = async |name: String| {
-        let session = match names.sessions.get(&name) {
+    let contexts = buildkit.engine().contexts();
+    let directory = async |name: &str| {
+        let session = match names.sessions.get(name) {
             Some(id) => {
                 let id = id
                     .parse()
@@ -84,14 +85,28 @@ async fn context(
             }
             None => session.clone(),
         };
-        Ok::<_, Status>(ClientDirectory { session, name })
+        Ok::<_, Status>(Source::Directory(ClientDirectory {
+            session,
+            name: name.to_owned(),
+        }))
+    };
+    let context = match &names.upload {
+        Some(path) => {
+            let received = upload::receive_archive(session, path, contexts).await;
+            Source::Archive(received.map_err(|error| Status::invalid_argument(error.to_string()))?)
+        }
+        None => directory(&names.context_dir).await?,
+    };
+    let dockerfile = match &context {
+        Source::Archive(_) if !names.has_own_dockerfile_dir => context.clone(),
+        _ => directory(&names.dockerfile_dir).await?,
     };
     Ok(SessionContext::new(
-        buildkit.engine().contexts().clone(),
+        contexts.clone(),
         Activity::new(Arc::clone(job.progress())),
-        directory(names.dockerfile_dir.clone()).await?,
+        dockerfile,
         names.file.clone(),
-        directory(names.context_dir.clone()).await?,
+        context,
     ))
 }
 

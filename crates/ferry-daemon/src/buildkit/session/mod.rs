@@ -8,6 +8,7 @@ mod file_mode;
 mod id;
 mod metadata;
 mod registry;
+pub(crate) mod upload;
 
 pub(crate) use id::{SessionId, SessionIdError};
 pub(crate) use registry::{Announcement, Session, SessionError, Sessions};

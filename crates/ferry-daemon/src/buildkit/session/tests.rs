@@ -14,6 +14,8 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     BytesMessage, CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
     GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
+use bollard_buildkit_proto::moby::upload::v1::BytesMessage as UploadMessage;
+use bollard_buildkit_proto::moby::upload::v1::upload_server::{Upload, UploadServer};
 use ferry_engine::build::context::{ContextKey, Contexts};
 use ferry_registry::{Credential, Credentials};
 use futures_util::Stream;
@@ -150,6 +152,24 @@ impl FileSend for Taker {
 }
 
 #[tonic::async_trait]
+impl Upload for Taker {
+    type PullStream = Pin<Box<dyn Stream<Item = Result<UploadMessage, Status>> + Send>>;
+
+    async fn pull(&self, request: Request<Streaming<UploadMessage>>) -> Result<Response<Self::PullStream>, Status> {
+        let path = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
+        if path != Some("/abc") {
+            return Err(Status::not_found("no such stream"));
+        }
+        let archive = self.taken.lock().expect("taken").clone();
+        let pieces: Vec<_> = archive
+            .chunks(100)
+            .map(|piece| Ok(UploadMessage { data: piece.to_vec() }))
+            .collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+}
+
+#[tonic::async_trait]
 impl Auth for Client {
     async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
         let (username, secret) = match request.into_inner().host.as_str() {
@@ -229,6 +249,7 @@ fn headers(id: &'static str) -> HeaderMap {
             "/moby.filesync.v1.Auth/credentials",
         ),
         ("x-docker-expose-session-grpc-method", file_send::METHOD),
+        ("x-docker-expose-session-grpc-method", "/moby.upload.v1.Upload/Pull"),
     ] {
         headers.append(name, HeaderValue::from_static(value));
     }
@@ -250,6 +271,7 @@ async fn open_with(client: Client, taker: Taker) -> Opened {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let services = Routes::new(FileSyncServer::new(client.clone()))
         .add_service(AuthServer::new(client))
+        .add_service(UploadServer::new(taker.clone()))
         .add_service(FileSendServer::new(taker))
         .into_axum_router();
     let client = tokio::spawn(async move {
@@ -278,7 +300,7 @@ fn contexts() -> (tempfile::TempDir, Contexts) {
 async fn a_session_is_found_while_its_client_is_there() {
     let opened = open(Client::default()).await;
     assert!(opened.session.offers("/MOBY.filesync.v1.FileSync/diffcopy"));
-    assert!(!opened.session.offers("/moby.upload.v1.Upload/Pull"));
+    assert!(!opened.session.offers("/moby.buildkit.secrets.v1.Secrets/GetSecret"));
     assert_eq!(opened.session.shared_key(), "key");
 
     let (ours, _theirs) = tokio::io::duplex(64);
@@ -470,4 +492,28 @@ async fn a_client_that_takes_no_file_is_told_apart() {
         Err(file_send::SendError::Call(status)) => assert_eq!(status.message(), "target already exists"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_context_may_come_as_one_stream() {
+    let (_root, contexts) = contexts();
+    // The tar of an empty file called `a`: one header, and two blocks of zeros.
+    let mut archive = vec![0; 512 * 3];
+    archive[0] = b'a';
+    archive[100..107].copy_from_slice(b"0000644");
+    archive[124..135].copy_from_slice(b"00000000000");
+    archive[156] = b'0';
+    archive[257..263].copy_from_slice(b"ustar\0");
+    archive[148..156].fill(b' ');
+    let checksum: u32 = archive[..512].iter().map(|byte| u32::from(*byte)).sum();
+    archive[148..155].copy_from_slice(format!("{checksum:06o}\0").as_bytes());
+    let taker = Taker {
+        taken: Arc::new(Mutex::new(archive)),
+        refuses: false,
+    };
+    let opened = open_with(Client::default(), taker).await;
+    let tree = upload::receive_archive(&opened.session, "/abc", &contexts).await;
+    assert_eq!(tree.expect("a tree").read("a", 9).expect("a"), Some(Vec::new()));
+    let missing = upload::receive_archive(&opened.session, "/other", &contexts).await;
+    assert!(missing.is_err());
 }

@@ -80,6 +80,11 @@ impl Contexts {
         Receiving::begin(self.clone(), ContextKey::once(), None)
     }
 
+    /// Where they are.
+    pub(super) fn root(&self) -> &Path {
+        &self.shared.root
+    }
+
     /// Forgets all contexts; those in use go when their builds end.
     pub fn clear(&self) {
         for (_, kept) in self.lock().drain() {

@@ -9,6 +9,7 @@
 //! so a build reads one unchanging tree while the next is received beside it. Trees are a cache: nothing is synced,
 //! and all of them are thrown away after a reboot.
 
+mod archive;
 mod contexts;
 mod entry;
 mod receive;
@@ -66,6 +67,9 @@ pub enum ContextError {
         /// The first of them.
         path: ContextPath,
     },
+    /// A tar that cannot be read, or that came in part.
+    #[error("build context: {0}")]
+    Archive(#[source] std::io::Error),
     /// A file of the host could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
