@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Error, helper};
+use super::{Config, Error, credential_helper};
 
 /// Docker Hub's key in config.json, for historical reasons a URL.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
