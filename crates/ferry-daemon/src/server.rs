@@ -96,7 +96,7 @@ async fn serve_until_told(options: DaemonOptions) -> Result<(), ServeError> {
     for path in [&options.socket, &pid_file] {
         let _ = std::fs::remove_file(path);
     }
-    tokio::task::spawn_blocking(move || engine.close()).await.ok();
+    engine.close().await;
     Ok(())
 }
 

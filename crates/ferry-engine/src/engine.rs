@@ -13,6 +13,7 @@ use ferry_runtime::emulation::{Emulators, Support};
 use ferry_runtime::profile::{self, CgroupVersion, UserNamespace};
 use ferry_runtime::{Zygote, ZygoteOptions, cgroup, seccomp};
 use ferry_store::Store;
+use tokio_util::task::TaskTracker;
 
 use crate::build::context::Contexts;
 use crate::container::{self, Confinement, Table};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub(crate) zygote: Zygote,
     pub(crate) containers: Table,
     pub(crate) networks: Networks,
+    /// What is removed after a container's end without anyone waiting, except [`Engine::close`].
+    pub(crate) reaper: TaskTracker,
     pub(crate) registry: ferry_registry::Client,
     pub(crate) naming: Naming,
     pub(crate) contexts: Contexts,
@@ -101,6 +104,7 @@ impl Engine {
             zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
             containers: Table::default(),
             networks: Networks::new(instance.clone()),
+            reaper: TaskTracker::new(),
             registry: ferry_registry::Client::new(options.registry).map_err(image::Error::from)?,
             naming: Naming::default(),
             contexts: Contexts::open(&instance.data_root.join("build/contexts")).map_err(build::Error::from)?,
@@ -123,10 +127,16 @@ impl Engine {
     }
 
     /// Ends the engine in order: containers go on; without any, network and cgroup are removed.
-    pub fn close(&self) {
-        self.networks.remove_if_unused();
-        // Refused while a container has a cgroup below it.
-        let _ = self.cgroups.remove();
+    pub async fn close(&self) {
+        self.reaper.close();
+        self.reaper.wait().await;
+        let engine = self.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            engine.networks.remove_if_unused();
+            // Refused while a container has a cgroup below it.
+            let _ = engine.cgroups.remove();
+        });
+        let _ = removed.await;
     }
 
     /// What the host is.

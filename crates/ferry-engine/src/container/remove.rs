@@ -46,7 +46,7 @@ impl Engine {
         self.containers.remove(container);
         self.announce_removal(container);
         let (engine, container) = (self.clone(), container.clone());
-        tokio::task::spawn_blocking(move || engine.delete_files(&container));
+        self.reaper.spawn_blocking(move || engine.delete_files(&container));
     }
 
     pub(super) fn announce_removal(&self, container: &Container) {

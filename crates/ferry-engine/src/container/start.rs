@@ -192,8 +192,8 @@ impl Engine {
         if let Some(container) = &removed {
             self.announce_removal(container);
         }
-        // The reaper: nothing that a caller waits for.
-        tokio::task::spawn_blocking(move || {
+        // Nothing that a caller waits for.
+        self.reaper.spawn_blocking(move || {
             engine.release_endpoint(endpoint);
             if let Some(container) = removed {
                 engine.delete_files(&container);

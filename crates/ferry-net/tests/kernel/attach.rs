@@ -63,6 +63,9 @@ fn a_bridge_is_found_again_and_changed() {
         return;
     };
     let mut config = bridge("ferry0", &["172.30.0.1/16"]);
+    // A new namespace begins as its host is, which may forward already.
+    host.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "0"))
+        .unwrap();
     let network = host.run(|| BridgeNetwork::ensure(&config)).unwrap();
     assert_eq!(network.forwarding(), Forwarding::TurnedOn);
     attach(&host, &network, &container, "veth1", &["172.30.0.2/16"]);

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Error, helper};
+use super::{Config, Error, credential_helper};
 
 /// Docker Hub's key in config.json, for historical reasons a URL.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -65,7 +65,7 @@ impl Config {
     pub(crate) fn account(&self, domain: &str) -> Result<Option<Account>, Error> {
         let key = hub_key(domain);
         if let Some(name) = self.helper_of(key) {
-            let found = helper::get(&name, key)?;
+            let found = credential_helper::get(&name, key)?;
             if found.is_some() {
                 return Ok(found.map(|found| from_helper(key, found)));
             }
@@ -79,7 +79,7 @@ impl Config {
         let helper = self.helper_of(&key);
         let entry = match &helper {
             Some(name) => {
-                helper::store(name, &to_helper(account))?;
+                credential_helper::store(name, &to_helper(account))?;
                 // Docker leaves an empty entry: it shows which registries one is logged in to.
                 json!({})
             }
@@ -87,7 +87,7 @@ impl Config {
         };
         self.auths_mut().insert(key, entry);
         self.write()?;
-        Ok(helper.map_or(Kept::InFile, |name| Kept::ByHelper(helper::program(&name))))
+        Ok(helper.map_or(Kept::InFile, |name| Kept::ByHelper(credential_helper::program(&name))))
     }
 
     /// Forgets the account at `domain`; false when there was none.
@@ -95,9 +95,9 @@ impl Config {
         let key = hub_key(domain).to_owned();
         let mut found = false;
         if let Some(name) = self.helper_of(&key)
-            && helper::get(&name, &key)?.is_some()
+            && credential_helper::get(&name, &key)?.is_some()
         {
-            helper::erase(&name, &key)?;
+            credential_helper::erase(&name, &key)?;
             found = true;
         }
         let keys: Vec<String> = self
@@ -194,7 +194,7 @@ fn account_of(key: &str, entry: &Value) -> Option<Account> {
     (!empty).then_some(account)
 }
 
-fn from_helper(key: &str, found: helper::Secret) -> Account {
+fn from_helper(key: &str, found: credential_helper::Secret) -> Account {
     if found.username == TOKEN_USER {
         Account {
             identity_token: found.secret,
@@ -211,13 +211,13 @@ fn from_helper(key: &str, found: helper::Secret) -> Account {
     }
 }
 
-fn to_helper(account: &Account) -> helper::Secret {
+fn to_helper(account: &Account) -> credential_helper::Secret {
     let (username, secret) = if account.identity_token.is_empty() {
         (account.username.clone(), account.password.clone())
     } else {
         (TOKEN_USER.to_owned(), account.identity_token.clone())
     };
-    helper::Secret {
+    credential_helper::Secret {
         server: account.server.clone(),
         username,
         secret,

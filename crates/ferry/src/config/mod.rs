@@ -1,7 +1,7 @@
 //! Docker's `config.json`: where it is, its fields that concern this client, and changes that leave all others alone.
 
+mod credential_helper;
 mod credentials;
-mod helper;
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
