@@ -49,7 +49,7 @@ pub struct Launch {
 /// A container's root file system on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Root {
-    /// Layers with a writable folder on top; the monitor mounts them detached, nothing shows on the host.
+    /// Layers with a writable folder on top, mounted detached: nothing shows on the host.
     Overlay(Overlay),
     /// A folder that is bound as it is.
     Directory {

@@ -97,7 +97,6 @@ impl Engine {
         let dir = container.dir(&self.instance);
         write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
         let overlay = self.store.snapshots().renew(&container.snapshot_id()?)?.overlay;
-        let volatile = options.host.on_exit == OnExit::Remove;
         Ok(LaunchRequest {
             id: container.id.as_str(),
             spec: spec::of_container(
@@ -111,7 +110,7 @@ impl Engine {
                 lower: overlay.lower,
                 upper: overlay.upper,
                 work: overlay.work,
-                volatile,
+                volatile: options.host.on_exit == OnExit::Remove,
                 read_only: options.host.root == RootAccess::ReadOnly,
             },
             user: &container.config.user,
@@ -136,7 +135,11 @@ impl Engine {
             },
             emulate: self.emulation_for(&container.config.platform)?,
             endpoint,
-            exit_record: dir.join(EXIT_RECORD),
+            exit_record: match options.host.on_exit {
+                OnExit::Keep => dir.join(EXIT_RECORD),
+                // Nobody reads it: with its end the container is gone.
+                OnExit::Remove => self.instance.state_dir(container.id.as_str()).join(EXIT_RECORD),
+            },
             durability: match options.host.on_exit {
                 OnExit::Keep => Durability::Durable,
                 OnExit::Remove => Durability::Volatile,
@@ -150,14 +153,13 @@ impl Engine {
         tokio::spawn(async move {
             let exit = read_exit(watch).await;
             // Before anyone is told: the next start uses the same folder.
-            let (reaper, ended, was_killed) = (engine.clone(), launched.clone(), exit.is_none());
-            let cleared = tokio::task::spawn_blocking(move || {
-                if was_killed {
-                    reaper.clear_remains(&ended.state_dir);
-                }
-                crate::folder::remove(&ended.state_dir);
-            });
-            let _ = cleared.await;
+            if exit.is_none() {
+                let (reaper, ended) = (engine.clone(), launched.clone());
+                let cleared = tokio::task::spawn_blocking(move || reaper.clear_remains(&ended.state_dir));
+                let _ = cleared.await;
+            }
+            // The monitor has emptied it; a thread for one rmdir(2) on a tmpfs would cost more than it.
+            crate::folder::remove(&launched.state_dir);
             engine.container_exited(&container, &launched, exit);
         });
     }

@@ -26,6 +26,7 @@ use crate::{
     cgroup,
     emulation::{Emulators, Interpreter},
     protocol::{self, Call, EmulationPlace, VERSION},
+    rootfs::open_root_ahead,
     zygote::{ARGV1, SOCKET},
 };
 
@@ -149,7 +150,25 @@ impl Zygote {
             launch: Box::new(launch.clone()),
             emulation: place,
         };
-        self.make(&call, &descriptors)
+        // Once, whatever becomes of the zygote: a volatile overlay cannot be mounted again.
+        let mut root = None;
+        self.make(|| {
+            let connection = self.order(&call, &descriptors)?;
+            let mounted = match &root {
+                Some(mounted) => mounted,
+                None => match open_root_ahead(&launch.root) {
+                    Ok(mounted) => root.insert(mounted),
+                    Err(fault) => {
+                        dismiss(&connection);
+                        return Err(Error::Launch(fault));
+                    }
+                },
+            };
+            let descriptors: Vec<BorrowedFd<'_>> = mounted.iter().map(AsFd::as_fd).collect();
+            // A monitor that has failed meanwhile does not take it; its answer says why.
+            let _ = protocol::send(connection.as_fd(), b"root", &descriptors);
+            Monitor::created(connection)
+        })
     }
 
     /// Makes a process in a running container, up to the point where it waits.
@@ -161,12 +180,11 @@ impl Zygote {
             exec: Box::new(exec.clone()),
             container,
         };
-        self.make(&call, &[process.as_fd()])
+        self.make(|| self.order(&call, &[process.as_fd()]).and_then(Monitor::created))
     }
 
     /// Orders a monitor, once more if the zygote died with the order.
-    fn make(&self, call: &Call, descriptors: &[BorrowedFd<'_>]) -> Result<Monitor, Error> {
-        let attempt = || self.order(call, descriptors).and_then(Monitor::created);
+    fn make(&self, mut attempt: impl FnMut() -> Result<Monitor, Error>) -> Result<Monitor, Error> {
         match attempt() {
             Err(Error::MonitorDied) if lock(&self.process).is_dead() => attempt(),
             outcome => outcome,
@@ -242,6 +260,12 @@ fn can_mount(spec: &Spec) -> bool {
     capabilities
         .map(CapabilitySets::from_oci)
         .is_some_and(|sets| sets.bounding.contains(Capability::SysAdmin))
+}
+
+/// Lets a monitor that waits for more undo what it made; it has done so when this returns.
+fn dismiss(connection: &OwnedFd) {
+    let _ = rustix::net::shutdown(connection, rustix::net::Shutdown::Write);
+    let _ = super::monitor::expect_answer(connection);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,18 +14,19 @@ use super::{
     supervisor::{Newborn, Supervisor, Ward},
 };
 use crate::{
-    Exec, Fault, Launch, Warning,
+    Exec, Fault, Launch, Root, Warning,
     cgroup::{Cgroup, Parent},
     container::{ContainerPlan, GuestPlan, IntoCgroup, NamespacePlan, ProcessPlan, Streams, parse_sysctls},
     emulation,
     log::Keeper,
-    protocol::{Container, EmulationPlace},
-    rootfs::Plan,
+    protocol::{self, Container, EmulationPlace},
+    rootfs::{Plan, open_root},
 };
 
 /// Makes a container up to the point where its process waits.
 pub(super) fn launch(
     inheritance: &Inheritance,
+    connection: &OwnedFd,
     launch: Launch,
     emulation: Option<EmulationPlace>,
     descriptors: Vec<OwnedFd>,
@@ -35,7 +36,8 @@ pub(super) fn launch(
     let (belongings, cgroup, mut warnings) = Belongings::of_launch(&launch, &parent)?;
     let keeper = Keeper::open(&launch.stdio.log)?;
     let (streams, ends) = streams::open(&launch.stdio)?;
-    let (plan, more) = plan(inheritance, &launch, &cgroup, streams, emulation)?;
+    let mounted = || await_root(connection, &launch.root);
+    let (plan, more) = plan(inheritance, &launch, mounted, &cgroup, streams, emulation)?;
     warnings.extend(more);
     let private_pids = plan.namespaces.is_private(Namespaces::PID);
     let (emulation, channel, (child, terminal)) = bear(plan)?;
@@ -105,10 +107,23 @@ pub(super) fn exec(
     }))
 }
 
+/// The engine mounts the root meanwhile, for that takes as long as all the rest. Where the kernel
+/// does not let it, or it has given up, its frame comes without.
+fn await_root(connection: &OwnedFd, root: &Root) -> Result<OwnedFd, Fault> {
+    let frame = protocol::receive(connection.as_fd())
+        .map_err(Fault::system("recvmsg"))?
+        .ok_or(Fault::Died)?;
+    match frame.descriptors.into_iter().next() {
+        Some(mount) => Ok(mount),
+        None => open_root(root),
+    }
+}
+
 /// Opens on the host's side everything that the container will consist of.
 fn plan(
     inheritance: &Inheritance,
     launch: &Launch,
+    mounted: impl FnOnce() -> Result<OwnedFd, Fault>,
     cgroup: &Cgroup,
     streams: Streams,
     emulation: Option<emulation::Namespace>,
@@ -131,7 +146,7 @@ fn plan(
         sysctls: parse_sysctls(spec)?,
         oom_score_adj: process.oom_score_adj(),
         personality: personality(spec),
-        root: Plan::make(spec, &launch.root, cgroup)?,
+        root: Plan::make(spec, &launch.root, mounted, cgroup)?,
         process: process_plan,
     };
     Ok((plan, warnings))

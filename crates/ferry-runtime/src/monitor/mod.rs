@@ -56,7 +56,9 @@ pub(crate) fn run(inheritance: &Inheritance, connection: OwnedFd) -> ! {
         _ => refuse(&connection, Refusal::Unknown { version: VERSION }),
     };
     let born = match call {
-        Call::Launch { launch, emulation } => birth::launch(inheritance, *launch, emulation, frame.descriptors),
+        Call::Launch { launch, emulation } => {
+            birth::launch(inheritance, &connection, *launch, emulation, frame.descriptors)
+        },
         Call::Exec { exec, container } => birth::exec(inheritance, *exec, &container, frame.descriptors),
         Call::PrepareEmulation { interpreters } => {
             prepare::emulation(&connection, &interpreters).map(|never| match never {})

@@ -28,7 +28,8 @@ pub(crate) struct RequestRef<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Call {
-    /// The first request to a fresh monitor.
+    /// The first request to a fresh monitor. A frame follows with the root's mount as its
+    /// descriptor, or without one: then the monitor mounts it.
     Launch {
         launch: Box<Launch>,
         emulation: Option<EmulationPlace>,

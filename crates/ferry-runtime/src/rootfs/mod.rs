@@ -1,7 +1,7 @@
 //! The container's root file system: planned on the host's side, put together inside.
 //!
-//! The monitor, with the host's rights and paths, opens everything that comes from the host as
-//! detached mounts ([`Plan::make`]). The container's first process adds the file systems that
+//! The engine opens the root, while the monitor, with the host's rights and paths like it, opens
+//! everything else that comes from the host as detached mounts ([`Plan::make`]). The container's first process adds the file systems that
 //! belong to its namespaces ([`Plan::mount_fresh`]), enters the root ([`Plan::enter`]) and only then
 //! attaches everything, so that no path of the container is ever looked up outside its root
 //! ([`Plan::furnish`]).
@@ -20,3 +20,4 @@ pub(crate) use attach::attach_console;
 pub(crate) use cover::open_null;
 pub(crate) use path::{Shape, open_or_create};
 pub(crate) use plan::Plan;
+pub(crate) use root::{open as open_root, open_ahead as open_root_ahead};

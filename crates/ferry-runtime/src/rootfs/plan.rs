@@ -76,9 +76,14 @@ pub(super) enum Of {
 }
 
 impl Plan {
-    /// Opens all that comes from the host: root, bind mounts, temporary file systems, /dev, cgroups.
-    pub(crate) fn make(spec: &Spec, root: &Root, cgroup: &Cgroup) -> Result<Plan, Fault> {
-        let (root, access) = root::open(root)?;
+    /// Opens all that comes from the host besides the root: bind mounts, temporary file systems, /dev, cgroups.
+    /// The root itself comes from `mounted`, as late as possible.
+    pub(crate) fn make(
+        spec: &Spec,
+        root: &Root,
+        mounted: impl FnOnce() -> Result<OwnedFd, Fault>,
+        cgroup: &Cgroup,
+    ) -> Result<Plan, Fault> {
         let linux = spec.linux().as_ref();
         let strings =
             |list: Option<&Vec<String>>| -> Vec<PathBuf> { list.into_iter().flatten().map(PathBuf::from).collect() };
@@ -118,8 +123,8 @@ impl Plan {
             })
             .transpose()?;
         Ok(Plan {
-            root,
-            access,
+            root: mounted()?,
+            access: root::access(root),
             propagation,
             mounts,
             nodes,

@@ -1,7 +1,7 @@
 //! The root as a detached mount: an overlay of layers, or a folder as it is.
 
 use std::{
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -25,36 +25,39 @@ pub(super) enum Access {
     ReadOnly,
 }
 
-/// Opens the root; still writable, for mount points are made in it.
-pub(super) fn open(root: &Root) -> Result<(OwnedFd, Access), Fault> {
+/// Opens the root as a detached mount, if this kernel can do that in a process with threads; else
+/// it is left to [`open`] in the monitor. Still writable, for mount points are made in it.
+pub(crate) fn open_ahead(root: &Root) -> Result<Option<OwnedFd>, Fault> {
     match root {
         Root::Overlay(overlay) => {
-            let mount = mount_overlay(overlay)?;
-            Ok((
-                mount,
-                if overlay.read_only {
-                    Access::ReadOnly
-                } else {
-                    Access::ReadWrite
-                },
-            ))
+            let context = begin_overlay()?;
+            if !add_lower_by_path(&context, &overlay.lower)? {
+                return Ok(None);
+            }
+            finish_overlay(&context, overlay, |context| fsconfig_create(context)).map(Some)
         }
-        Root::Directory { path, read_only } => {
-            let mount = clone_folder(path)?;
-            Ok((
-                mount,
-                if *read_only {
-                    Access::ReadOnly
-                } else {
-                    Access::ReadWrite
-                },
-            ))
-        }
+        Root::Directory { path, .. } => clone_folder(path).map(Some),
+    }
+}
+
+/// As [`open_ahead`] on any kernel, in a process of one thread.
+pub(crate) fn open(root: &Root) -> Result<OwnedFd, Fault> {
+    match root {
+        Root::Overlay(overlay) => mount_overlay(overlay),
+        Root::Directory { path, .. } => clone_folder(path),
+    }
+}
+
+/// Whether the container may write to its root.
+pub(super) fn access(root: &Root) -> Access {
+    match root {
+        Root::Overlay(Overlay { read_only: true, .. }) | Root::Directory { read_only: true, .. } => Access::ReadOnly,
+        Root::Overlay(_) | Root::Directory { .. } => Access::ReadWrite,
     }
 }
 
 /// Makes the root's mount read-only.
-pub(super) fn forbid_writes(root: std::os::fd::BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn forbid_writes(root: BorrowedFd<'_>) -> Result<(), Fault> {
     let attributes = Attributes {
         set: READ_ONLY,
         ..Attributes::default()
@@ -65,48 +68,57 @@ pub(super) fn forbid_writes(root: std::os::fd::BorrowedFd<'_>) -> Result<(), Fau
 /// Mounts without attaching: nothing shows on the host, and it is gone with its last user.
 /// Source: Linux Documentation/filesystems/overlayfs.rst.
 fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd, Fault> {
+    let context = begin_overlay()?;
+    if add_lower_by_path(&context, &overlay.lower)? {
+        return finish_overlay(&context, overlay, |context| fsconfig_create(context));
+    }
+    let _held = add_lower_by_number(&context, &overlay.lower)?;
+    finish_overlay(&context, overlay, |context| {
+        in_own_descriptors(|| fsconfig_create(context))
+    })
+}
+
+fn begin_overlay() -> Result<OwnedFd, Fault> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Fault::root("fsopen overlay"))?;
     set(&context, "source", Path::new("overlay"))?;
-    let lower = add_lower(&context, overlay)?;
-    set(&context, "upperdir", &overlay.upper)?;
-    set(&context, "workdir", &overlay.work)?;
+    Ok(context)
+}
+
+fn finish_overlay(
+    context: &OwnedFd,
+    overlay: &Overlay,
+    create: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<OwnedFd, Fault> {
+    set(context, "upperdir", &overlay.upper)?;
+    set(context, "workdir", &overlay.work)?;
     // One layer format for every kernel: nothing that another mount of these folders would need.
     for key in ["index", "metacopy", "redirect_dir", "xino"] {
-        set(&context, key, Path::new("off"))?;
+        set(context, key, Path::new("off"))?;
     }
     if overlay.volatile {
         fsconfig_set_flag(context.as_fd(), "volatile").map_err(Fault::root("overlay volatile"))?;
     }
-    let created = match lower {
-        Lower::ByPath => fsconfig_create(context.as_fd()),
-        Lower::ByNumber(_held) => in_own_descriptors(|| fsconfig_create(context.as_fd())),
-    };
-    created.map_err(Fault::root(format!("overlay on {}", overlay.upper.display())))?;
+    create(context.as_fd()).map_err(Fault::root(format!("overlay on {}", overlay.upper.display())))?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
         .map_err(Fault::root("fsmount overlay"))
 }
 
-/// How the layers were named to the kernel.
-enum Lower {
-    /// One by one, by path.
-    ByPath,
-    /// All at once by the numbers of these descriptors, as names in /proc/self/fd.
-    ByNumber(Vec<OwnedFd>),
-}
-
-/// Names the layers one by one, which takes any number of any length, or where the kernel does not
-/// know that (before 6.7) in the least that can be said about them: an option has 255 bytes.
-fn add_lower(context: &OwnedFd, overlay: &Overlay) -> Result<Lower, Fault> {
-    for (number, lower) in overlay.lower.iter().enumerate() {
+/// Names the layers one by one, which takes any number of any length; false where the kernel does
+/// not know that (before 6.7).
+fn add_lower_by_path(context: &OwnedFd, layers: &[PathBuf]) -> Result<bool, Fault> {
+    for (number, lower) in layers.iter().enumerate() {
         match fsconfig_set_string(context.as_fd(), "lowerdir+", lower) {
-            Err(Errno::INVAL) if number == 0 => return add_lower_by_number(context, &overlay.lower),
+            Err(Errno::INVAL) if number == 0 => return Ok(false),
             other => other.map_err(Fault::root(format!("overlay lowerdir+ {}", lower.display())))?,
         }
     }
-    Ok(Lower::ByPath)
+    Ok(true)
 }
 
-fn add_lower_by_number(context: &OwnedFd, lower: &[PathBuf]) -> Result<Lower, Fault> {
+/// Names the layers in the least that can be said about them, for an option has 255 bytes: by the
+/// numbers of these descriptors, as names in /proc/self/fd, which the process' working directory
+/// has to be meanwhile.
+fn add_lower_by_number(context: &OwnedFd, lower: &[PathBuf]) -> Result<Vec<OwnedFd>, Fault> {
     let open = |path: &PathBuf| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(CWD, path, flags, Mode::empty()).map_err(Fault::root(format!("layer {}", path.display())))
@@ -116,7 +128,7 @@ fn add_lower_by_number(context: &OwnedFd, lower: &[PathBuf]) -> Result<Lower, Fa
     // Linux 6.5 and 6.6 look the names up now, earlier ones when the file system is created.
     in_own_descriptors(|| fsconfig_set_string(context.as_fd(), "lowerdir", numbers.join(":")))
         .map_err(Fault::root("overlay lowerdir"))?;
-    Ok(Lower::ByNumber(held))
+    Ok(held)
 }
 
 /// Does something while descriptors' numbers are names in the working directory.
@@ -160,9 +172,7 @@ mod tests {
             std::fs::write(layer.join(format!("file{number}")), "").unwrap();
         }
         let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
-        let Lower::ByNumber(held) = add_lower_by_number(&context, &lower).unwrap() else {
-            unreachable!()
-        };
+        let held = add_lower_by_number(&context, &lower).unwrap();
         in_own_descriptors(|| fsconfig_create(context.as_fd())).unwrap();
         drop(held);
         let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).unwrap();

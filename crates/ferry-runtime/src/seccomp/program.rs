@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadError;
 
-/// A compiled filter; serialises as a list of numbers, one an instruction.
+/// A compiled filter; serialises as one string of hexadecimal digits, 16 an instruction, for it is most
+/// of what a monitor has to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// `struct sock_filter` each: code in bits 0–15, jt 16–23, jf 24–31, k 32–63.
+    #[serde(with = "hexadecimal")]
     instructions: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*` that the profile asks for.
     flags: u64,
@@ -48,5 +50,35 @@ impl Program {
         seccomp::install(&instructions, self.flags).map_err(|error| LoadError {
             errno: Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
         })
+    }
+}
+
+mod hexadecimal {
+    use std::fmt::Write;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const DIGITS: usize = 16;
+
+    pub(super) fn serialize<S: Serializer>(numbers: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(numbers.len() * DIGITS);
+        for number in numbers {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{number:016x}");
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (numbers, rest) = text.as_bytes().as_chunks::<DIGITS>();
+        if !rest.is_empty() {
+            return Err(D::Error::custom("a filter's length is no multiple of 16 digits"));
+        }
+        let parse = |digits: &[u8; DIGITS]| {
+            let text = std::str::from_utf8(digits).map_err(D::Error::custom)?;
+            u64::from_str_radix(text, 16).map_err(D::Error::custom)
+        };
+        numbers.iter().map(parse).collect()
     }
 }
