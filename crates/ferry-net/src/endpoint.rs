@@ -16,10 +16,6 @@ use crate::netlink::{Connection, Message, Protocol};
 use crate::subnet::{Family, InterfaceAddress};
 use crate::{address, link, routes, sysctl};
 
-/// The loopback interface is the first of every network namespace (LOOPBACK_IFINDEX).
-const LOOPBACK_INDEX: u32 = 1;
-const LOOPBACK_NAME: &str = "lo";
-
 /// What a container's interface is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
@@ -44,14 +40,6 @@ pub struct Endpoint {
     pub index: u32,
     /// The name of the other end on the host, by which [`crate::delete`] removes both.
     pub veth: LinkName,
-}
-
-/// Brings up the loopback interface of a network namespace, whose addresses the kernel then sets: all that
-/// `--network none` needs.
-pub fn loopback_up(namespace: BorrowedFd<'_>) -> Result<(), Error> {
-    namespace::inside(namespace, || {
-        Connection::open(Protocol::Route)?.execute(&[link::raise(LOOPBACK_NAME, LOOPBACK_INDEX)])
-    })
 }
 
 /// See [`BridgeNetwork::attach`].
@@ -122,7 +110,7 @@ fn create_pair(bridge: &BridgeNetwork, namespace: BorrowedFd<'_>, config: &Endpo
     )
 }
 
-/// Inside the container's namespace: settings, then loopback, addresses, link and routes in one send.
+/// Inside the container's namespace: settings, then addresses, link and routes in one send.
 fn configure(bridge: &BridgeNetwork, config: &EndpointConfig) -> Result<u32, Error> {
     let mut connection = Connection::open(Protocol::Route)?;
     let index = connection.link_index(&config.ifname)?;
@@ -131,13 +119,11 @@ fn configure(bridge: &BridgeNetwork, config: &EndpointConfig) -> Result<u32, Err
     } else {
         sysctl::disable_ipv6(&config.ifname)?;
     }
-    let mut requests = vec![link::raise(LOOPBACK_NAME, LOOPBACK_INDEX)];
-    requests.extend(
-        config
-            .addresses
-            .iter()
-            .map(|address| address::add(&config.ifname, index, *address)),
-    );
+    let mut requests: Vec<Message> = config
+        .addresses
+        .iter()
+        .map(|address| address::add(&config.ifname, index, *address))
+        .collect();
     requests.push(link::raise(config.ifname.as_str(), index));
     requests.extend(
         config

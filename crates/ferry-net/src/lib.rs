@@ -34,7 +34,7 @@ mod subnet;
 mod sysctl;
 
 pub use bridge::{BridgeConfig, BridgeNetwork};
-pub use endpoint::{Endpoint, EndpointConfig, loopback_up};
+pub use endpoint::{Endpoint, EndpointConfig};
 pub use error::{Error, Operation};
 pub use forwarding::Forwarding;
 pub use link::{Deletion, delete, exists};

@@ -19,7 +19,7 @@ const TASK: &str = "FERRY_TEST_EMULATION";
 
 fn busybox(cpu: &Cpu) -> Option<PathBuf> {
     let root = PathBuf::from(std::env::var_os("FERRY_TEST_BUSYBOX")?);
-    ["usr/bin/busybox", "bin/busybox"]
+    ["usr/bin/busybox", "bin/busybox", "busybox"]
         .map(|path| root.join(cpu.debian).join(path))
         .into_iter()
         .find(|path| path.exists())

@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod keyring;
 pub mod memory;
 pub mod mount;
+pub mod network;
 pub mod process;
 pub mod seccomp;
 pub mod signals;

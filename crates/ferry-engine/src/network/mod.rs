@@ -141,13 +141,14 @@ impl Networks {
     /// Removes the bridge and the firewall's table, when no container is on it.
     pub(crate) fn remove_if_unused(&self) {
         let mut default = self.default.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(DefaultBridge { bridge, pool }) = default.as_ref() else {
-            return;
-        };
-        if pool.taken().next().is_some() {
+        if default
+            .as_ref()
+            .is_some_and(|default| default.pool.taken().next().is_some())
+        {
             return;
         }
-        let removed = BridgeNetwork::remove(&bridge.config().name).and_then(|_| self.table().remove());
+        // Also one that an engine before us made, and left for a container that has ended since.
+        let removed = BridgeNetwork::remove(&self.bridge_name()).and_then(|_| self.table().remove());
         if let Err(error) = removed {
             tracing::warn!(%error, "cannot remove the default network");
         }
@@ -168,11 +169,7 @@ impl Networks {
     }
 
     fn make(&self, known: Option<&Endpoint>) -> Result<DefaultBridge, Error> {
-        let name = self
-            .instance
-            .bridge_name()
-            .parse()
-            .expect("bridge names have at most 15 characters");
+        let name = self.bridge_name();
         let subnet = match known {
             Some(endpoint) => InterfaceAddress::new(endpoint.gateway, endpoint.prefix_len)
                 .expect("an endpoint's gateway and prefix make an interface address")
@@ -214,6 +211,11 @@ impl Networks {
             Err(error) => tracing::debug!(%error, "cannot look at the host's own firewall"),
         }
         Ok(())
+    }
+
+    fn bridge_name(&self) -> LinkName {
+        let name = self.instance.bridge_name();
+        name.parse().expect("bridge names have at most 15 characters")
     }
 
     fn table(&self) -> Table {

@@ -133,6 +133,10 @@ impl ContainerPlan {
                 setdomainname(name.as_bytes()).map_err(Fault::system("setdomainname"))?;
             }
         }
+        if self.namespaces.is_private(Namespaces::NETWORK) {
+            // Programs expect it of every network, even of one without any other interface.
+            ferry_sys::network::loopback_up().map_err(Fault::system("raise lo"))?;
+        }
         sysctl::apply(&self.sysctls)?;
         self.root.mount_fresh()?;
         self.root.enter()?;

@@ -58,7 +58,7 @@ pub(crate) fn run(inheritance: &Inheritance, connection: OwnedFd) -> ! {
     let born = match call {
         Call::Launch { launch, emulation } => {
             birth::launch(inheritance, &connection, *launch, emulation, frame.descriptors)
-        },
+        }
         Call::Exec { exec, container } => birth::exec(inheritance, *exec, &container, frame.descriptors),
         Call::PrepareEmulation { interpreters } => {
             prepare::emulation(&connection, &interpreters).map(|never| match never {})
