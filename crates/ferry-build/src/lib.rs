@@ -37,7 +37,9 @@ mod unique;
 pub use build::build;
 pub use cache::{BuildCache, CacheEntry};
 pub use context::LocalContext;
-pub use error::{BuildError, ErrorClass, ExportFault, FilesFault, InstructionError, StepFailure, VertexError};
+pub use error::{
+    BaseError, BuildError, ErrorClass, ExportFault, FilesFault, InstructionError, StepFailure, VertexError,
+};
 pub use event::{
     BuildEvent, EventSink, OutputStream, PartState, StepOutput, Vertex, VertexId, VertexLog, VertexStatus,
     VertexWarning,
