@@ -2,6 +2,7 @@
 
 mod commit;
 mod parents;
+mod usage;
 
 use std::fmt;
 use std::fs;
@@ -138,6 +139,11 @@ impl<'a> Snapshots<'a> {
     /// is none. What is mounted from it stays mounted.
     pub fn remove(&self, id: &SnapshotId) -> Result<(), Error> {
         self.store.discard(&self.folder(id))
+    }
+
+    /// Bytes on disk of what was written into the snapshot, blocks of directories included, as du counts them.
+    pub fn size(&self, id: &SnapshotId) -> Result<u64, Error> {
+        usage::size(self, id)
     }
 
     /// All snapshots, in no order.
