@@ -32,6 +32,8 @@ pub enum Holder {
     CacheAlone,
     /// An image.
     Image,
+    /// Another step of the cache that made the same layer, and for which it is counted.
+    Step,
 }
 
 /// Which results are forgotten.
@@ -71,7 +73,7 @@ impl Engine {
     /// Forgets results of builds and frees what only they held. Builds that run are not disturbed.
     pub async fn prune_build_cache(&self, filter: CachePruneFilter) -> Result<CachePruned, Error> {
         let steps = self.blocking(move |engine| engine.forget_cached_steps(&filter)).await?;
-        let reclaimed = self.collect_garbage().await?;
+        let reclaimed = self.free_garbage().await?;
         self.events.send(
             "builder",
             "prune",
@@ -86,22 +88,28 @@ impl Engine {
 
     fn build_cache_now(&self) -> Result<Vec<CachedStep>, Error> {
         let of_images = self.layers_of_images()?;
-        let entries = BuildCache::open(&self.store).entries()?;
-        Ok(entries
-            .into_iter()
-            .map(|entry| self.describe(entry, &of_images))
-            .collect())
+        let mut entries = BuildCache::open(&self.store).entries()?;
+        entries.sort_by_key(|entry| (entry.created, entry.key));
+        let mut seen = HashSet::new();
+        let steps = entries.into_iter().map(|entry| {
+            let holder = match entry.layer {
+                Some(layer) if of_images.contains(&layer) => Holder::Image,
+                Some(layer) if !seen.insert(layer) => Holder::Step,
+                _ => Holder::CacheAlone,
+            };
+            self.describe(entry, holder)
+        });
+        Ok(steps.collect())
     }
 
-    fn describe(&self, entry: CacheEntry, of_images: &HashSet<DiffId>) -> CachedStep {
-        let is_in_image = entry.layer.is_some_and(|layer| of_images.contains(&layer));
+    fn describe(&self, entry: CacheEntry, holder: Holder) -> CachedStep {
         let size = entry.layer.and_then(|layer| self.store.layers().size(&layer).ok());
         CachedStep {
             key: entry.key,
             name: entry.name,
             created: entry.created,
             size_bytes: size.unwrap_or(0),
-            holder: if is_in_image { Holder::Image } else { Holder::CacheAlone },
+            holder,
         }
     }
 
@@ -110,7 +118,7 @@ impl Engine {
         let mut forgotten = self.build_cache_now()?;
         forgotten.retain(|step| {
             let is_old = filter.until.is_none_or(|until| step.created < until);
-            is_old && (filter.scope == CachePruneScope::All || step.holder == Holder::CacheAlone)
+            is_old && (filter.scope == CachePruneScope::All || step.holder != Holder::Image)
         });
         if filter.scope == CachePruneScope::All && filter.until.is_none() {
             cache.clear()?;

@@ -51,7 +51,7 @@ fn record(step: CachedStep) -> UsageRecord {
         usage_count: 1,
         description: step.name,
         record_type: "regular".to_owned(),
-        shared: step.holder == Holder::Image,
+        shared: step.holder != Holder::CacheAlone,
         ..UsageRecord::default()
     }
 }

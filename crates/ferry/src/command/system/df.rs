@@ -15,8 +15,11 @@ use crate::terminal;
 #[derive(Debug, Args)]
 pub(crate) struct Df {
     /// table, json, or a Go template
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "verbose")]
     format: Option<String>,
+    /// Show each image, container and step
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -93,7 +96,13 @@ impl Verb for Df {
     const ABOUT: &'static str = "Show what images, containers and the build cache take";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let usage: Usage = invocation.engine()?.get("/system/df").json().await?;
+        let request = invocation.engine()?.get("/system/df");
+        if self.verbose {
+            let text = super::df_verbose::text(&request.query("verbose", "1").json().await?)?;
+            terminal::print(&text).explain(|| "cannot write the list")?;
+            return Ok(ExitStatus::SUCCESS);
+        }
+        let usage: Usage = request.json().await?;
         let style = Style {
             format: self.format.as_deref(),
             quiet: None,
