@@ -44,6 +44,15 @@ pub struct CacheEntry {
     pub created: SystemTime,
 }
 
+/// What steps keep in a `RUN --mount=type=cache`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedMount {
+    /// The digest of its id.
+    pub key: Digest,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredEntry {
     layer: Option<DiffId>,
@@ -106,6 +115,17 @@ impl BuildCache {
             }
         }
         Ok(entries)
+    }
+
+    /// The cache mounts that hold something, in no order.
+    pub fn mounts(&self) -> Result<Vec<CachedMount>, Error> {
+        let places = list(&self.store.root().join(MOUNTS))?.into_iter();
+        let mounts = places.filter(|path| path.is_dir()).filter_map(|path| {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            let key = format!("sha256:{name}").parse().ok()?;
+            Some(CachedMount { key, path })
+        });
+        Ok(mounts.collect())
     }
 
     /// The layers that records name: roots of the store's garbage collection, as long as they are kept.

@@ -35,7 +35,7 @@ mod source;
 mod unique;
 
 pub use build::build;
-pub use cache::{BuildCache, CacheEntry};
+pub use cache::{BuildCache, CacheEntry, CachedMount};
 pub use context::LocalContext;
 pub use error::{
     BaseError, BuildError, ErrorClass, ExportFault, FilesFault, InstructionError, StepFailure, VertexError,

@@ -5,7 +5,7 @@ use bollard_stubs::models::{
     ImagesDiskUsage, SystemDataUsageResponse, VolumesDiskUsage,
 };
 use ferry_engine::Instance;
-use ferry_engine::build::{CachedStep, Holder};
+use ferry_engine::build::{CacheKind, CachedStep, Holder};
 use ferry_engine::system::{ContainerUsage, DiskUsage, ImageUsage, ImagesUsage, own_bytes};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -130,7 +130,11 @@ fn record(step: &CachedStep) -> BuildCache {
     let created = super::time::rfc3339(step.created.into());
     BuildCache {
         id: Some(step.key.hex()),
-        typ: Some(BuildCacheTypeEnum::REGULAR),
+        typ: Some(match step.kind {
+            CacheKind::Step => BuildCacheTypeEnum::REGULAR,
+            CacheKind::Mount => BuildCacheTypeEnum::EXEC_CACHEMOUNT,
+            CacheKind::Context => BuildCacheTypeEnum::SOURCE_LOCAL,
+        }),
         description: Some(step.name.clone()),
         in_use: Some(false),
         shared: Some(step.holder != Holder::CacheAlone),

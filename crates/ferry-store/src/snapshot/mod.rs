@@ -2,7 +2,6 @@
 
 mod commit;
 mod parents;
-mod usage;
 
 use std::fmt;
 use std::fs;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::commit::{CommitOptions, Committed};
 use self::parents::TopMetadata;
+use crate::disk_usage::disk_usage;
 use crate::error::RecordError;
 use crate::layer::stored;
 use crate::record::{self, Record};
@@ -143,7 +143,7 @@ impl<'a> Snapshots<'a> {
 
     /// Bytes on disk of what was written into the snapshot, blocks of directories included, as du counts them.
     pub fn size(&self, id: &SnapshotId) -> Result<u64, Error> {
-        usage::size(self, id)
+        disk_usage(&self.get(id)?.overlay.upper)
     }
 
     /// All snapshots, in no order.

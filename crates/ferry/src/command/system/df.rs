@@ -50,10 +50,18 @@ const COLUMNS: &[Column] = &[
 #[serde(default, rename_all = "PascalCase")]
 struct Usage {
     layers_size: i64,
+    image_usage: Option<Counted>,
     images: Option<Vec<Image>>,
     containers: Option<Vec<Container>>,
     volumes: Option<Vec<Volume>>,
     build_cache: Option<Vec<Cache>>,
+}
+
+/// What newer engines count themselves.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Counted {
+    reclaimable: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,7 +144,10 @@ fn rows(usage: &Usage) -> Vec<Value> {
             images.len(),
             images.iter().filter(|image| image.containers > 0).count(),
             usage.layers_size,
-            usage.layers_size - used,
+            usage
+                .image_usage
+                .as_ref()
+                .map_or(usage.layers_size - used, |counted| counted.reclaimable),
         ),
         row(
             "Containers",

@@ -1,23 +1,22 @@
-//! How much room a snapshot's own changes take.
+//! How much room a directory takes, as du counts it.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{SnapshotId, Snapshots};
 use crate::Error;
 use crate::layer::stored;
 
 /// Directories that are open at a time. What lies deeper is not counted.
 const MAX_DEPTH: usize = 256;
 
-/// See [`Snapshots::size`].
-pub(super) fn size(snapshots: &Snapshots<'_>, id: &SnapshotId) -> Result<u64, Error> {
-    let upper = snapshots.get(id)?.overlay.upper;
-    count(stored::open_folder(&upper)?).map_err(Error::file("measure", &upper))
+/// Bytes on disk of what is below `folder`, blocks of directories included. No link is followed.
+pub fn disk_usage(folder: &Path) -> Result<u64, Error> {
+    count(stored::open_folder(folder)?).map_err(Error::file("measure", folder))
 }
 
 /// Adds up the blocks below `top`, itself included. What goes away meanwhile does not count.
@@ -77,5 +76,30 @@ impl Counter {
             // In units of 512 bytes, whatever the file system's blocks are: stat(3type).
             self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn blocks_are_counted_once_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("place");
+        fs::create_dir_all(place.join("a/b")).unwrap();
+        let empty = disk_usage(&place).unwrap();
+        fs::write(place.join("a/b/file"), vec![1; 100_000]).unwrap();
+        let full = disk_usage(&place).unwrap();
+        assert!((100_000..110_000).contains(&(full - empty)), "{empty} {full}");
+        fs::hard_link(place.join("a/b/file"), place.join("again")).unwrap();
+        fs::write(folder.path().join("outside"), vec![1; 100_000]).unwrap();
+        symlink("../outside", place.join("link")).unwrap();
+        symlink("..", place.join("up")).unwrap();
+        assert!(disk_usage(&place).unwrap() - full < 10_000);
+        assert!(disk_usage(&folder.path().join("absent")).is_err());
     }
 }
