@@ -1,6 +1,6 @@
 //! A build from beginning to end: read, plan until every base is at hand, solve, export.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use ferry_oci::Platform;
@@ -12,12 +12,12 @@ use crate::context::{read_dockerfile, read_ignore};
 use crate::dockerfile::Dockerfile;
 use crate::export::Export;
 use crate::ignore::Ignore;
-use crate::plan::{ImageKey, Plan, PlanError, Planned, first_needs, plan};
+use crate::plan::{ImageKey, Needs, Plan, PlanError, Planned, first_needs, plan};
 use crate::progress::Told;
 use crate::solve::Solver;
 use crate::{
-    BaseImage, BuildError, BuildEvent, BuildRequest, BuildResult, DEFAULT_EPOCH, EventSink, InstructionError, Ports,
-    Source, VertexId, VertexWarning,
+    BaseError, BaseImage, BuildError, BuildEvent, BuildRequest, BuildResult, DEFAULT_EPOCH, EventSink,
+    InstructionError, Ports, VertexId, VertexWarning,
 };
 
 /// The documentation of BuildKit's checks, which ours are named after.
@@ -104,19 +104,13 @@ async fn plan_all(
     events: &EventSink,
 ) -> Result<(Plan, HashMap<ImageKey, BaseImage>), BuildError> {
     let mut images = HashMap::new();
-    resolve(
-        first_needs(file, request, target, platforms),
-        &mut images,
-        request,
-        ports,
-        events,
-    )
-    .await?;
+    let needs = first_needs(file, request, target, platforms);
+    resolve(file, needs, &mut images, request, ports, events).await?;
     loop {
         match plan(file, request, target, platforms, &images) {
             Ok(Planned::Complete(plan)) => return Ok((*plan, images)),
             Ok(Planned::Needs(needs)) => {
-                resolve(needs, &mut images, request, ports, events).await?;
+                resolve(file, needs, &mut images, request, ports, events).await?;
             }
             Err(PlanError { fault, source }) => {
                 let instruction = source;
@@ -127,13 +121,14 @@ async fn plan_all(
 }
 
 async fn resolve(
-    needs: BTreeSet<ImageKey>,
+    file: &Dockerfile,
+    needs: Needs,
     images: &mut HashMap<ImageKey, BaseImage>,
     request: &BuildRequest,
     ports: &Ports,
     events: &EventSink,
 ) -> Result<(), BuildError> {
-    let resolving = needs.into_iter().map(|key| async move {
+    let resolving = needs.into_iter().map(|(key, lines)| async move {
         let name = format!("[internal] load metadata for {} ({})", key.reference, key.platform);
         let told = Told::begin_internal(events, &name).await;
         let output = told.output();
@@ -141,7 +136,14 @@ async fn resolve(
             .images
             .resolve(&key.reference, &key.platform, request.pull, &output)
             .await;
-        told.settle(image).await.map(|image| (key, image))
+        match told.settle(image).await {
+            Ok(image) => Ok((key, image)),
+            Err(failure) => Err(Box::new(BaseError {
+                instruction: file.source(lines),
+                reference: key.reference,
+                failure,
+            })),
+        }
     });
     for resolved in join_all(resolving).await {
         let (key, image) = resolved?;
@@ -162,11 +164,7 @@ async fn warn(plan: &Plan, file: &Dockerfile, events: &EventSink) {
                 },
                 detail: Vec::new(),
                 url: oddity.rule.map(|rule| format!("{RULES_URL}{}/", kebab(rule))),
-                source: Some(Source {
-                    name: file.name.clone(),
-                    text: file.text.clone(),
-                    lines: oddity.lines,
-                }),
+                source: Some(file.source(oddity.lines)),
             }))
             .await;
     }

@@ -20,6 +20,8 @@ const FOLDER: &str = "build";
 const RECORDS: &str = "build/cache";
 /// Content of `RUN --mount=type=cache`.
 pub(crate) const MOUNTS: &str = "build/mounts";
+/// What follows a cache mount's name in that of the file which steps lock while they have it.
+pub(crate) const IN_USE: &str = "in-use";
 /// Scripts and unpacked archives of running steps.
 pub(crate) const TEMPORARY: &str = "build/tmp";
 
@@ -40,6 +42,15 @@ pub struct CacheEntry {
     pub name: String,
     /// When it was made.
     pub created: SystemTime,
+}
+
+/// What steps keep in a `RUN --mount=type=cache`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedMount {
+    /// The digest of its id.
+    pub key: Digest,
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,11 +78,22 @@ impl BuildCache {
                 self.store.snapshots().remove(&id)?;
             }
         }
+        self.remove_private_mounts()?;
         let temporary = self.store.root().join(TEMPORARY);
         match fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &temporary)(error)),
             _ => Ok(()),
         }
+    }
+
+    /// Caches that a step had to itself, since another had the one of that name: no step finds them again.
+    fn remove_private_mounts(&self) -> Result<(), Error> {
+        for path in list(&self.store.root().join(MOUNTS))? {
+            if path.is_dir() && !path.with_extension(IN_USE).exists() {
+                fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// All records, in no order. Unreadable ones are skipped.
@@ -95,6 +117,17 @@ impl BuildCache {
         Ok(entries)
     }
 
+    /// The cache mounts that hold something, in no order.
+    pub fn mounts(&self) -> Result<Vec<CachedMount>, Error> {
+        let places = list(&self.store.root().join(MOUNTS))?.into_iter();
+        let mounts = places.filter(|path| path.is_dir()).filter_map(|path| {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            let key = format!("sha256:{name}").parse().ok()?;
+            Some(CachedMount { key, path })
+        });
+        Ok(mounts.collect())
+    }
+
     /// The layers that records name: roots of the store's garbage collection, as long as they are kept.
     pub fn layers(&self) -> Result<Vec<DiffId>, Error> {
         let mut layers: Vec<DiffId> = self.entries()?.into_iter().filter_map(|entry| entry.layer).collect();
@@ -108,15 +141,22 @@ impl BuildCache {
         record::remove(&self.path(key), Durability::Volatile)
     }
 
-    /// Forgets all records, and what cache mounts hold.
+    /// Forgets all records, and what cache mounts hold that no step has mounted.
     pub fn clear(&self) -> Result<(), Error> {
-        for path in [RECORDS, MOUNTS] {
-            let path = self.store.root().join(path);
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(failed("remove", &path)(error));
+        // One by one: builds that run go on writing theirs.
+        for folder in list(&self.store.root().join(RECORDS))? {
+            for path in list(&folder)? {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(failed("remove", &path)(error));
+                    }
+                    _ => {}
                 }
-                _ => {}
+            }
+        }
+        for lock in list(&self.store.root().join(MOUNTS))? {
+            if lock.extension().is_some_and(|extension| extension == IN_USE) {
+                clear_mount(&lock)?;
             }
         }
         Ok(())
@@ -199,6 +239,21 @@ impl SessionCache {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Option<DiffId>>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes what the cache mount behind `lock` holds, unless a step has it. The lock stays: somebody may wait for it.
+fn clear_mount(lock: &Path) -> Result<(), Error> {
+    let file = fs::File::open(lock).map_err(failed("open", lock))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(()),
+        Err(errno) => return Err(failed("lock", lock)(errno.into())),
+    }
+    let place = lock.with_extension("");
+    match fs::remove_dir_all(&place) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &place)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a build failed.
 
-use ferry_oci::Platform;
+use ferry_oci::{Platform, Reference};
 
 use crate::dockerfile::{Fault, SyntaxError};
 use crate::files::{LayoutFault, OwnerFault, SelectionFault, ViewError, WriteFault};
@@ -39,6 +39,9 @@ pub enum BuildError {
     /// An instruction cannot be done, as is seen before anything runs.
     #[error(transparent)]
     Instruction(#[from] Box<InstructionError>),
+    /// A base image cannot be had.
+    #[error(transparent)]
+    Base(#[from] Box<BaseError>),
     /// SOURCE_DATE_EPOCH is no number of seconds.
     #[error("invalid SOURCE_DATE_EPOCH {value:?}: expected the seconds since 1970-01-01")]
     BadEpoch {
@@ -84,6 +87,19 @@ pub struct InstructionError {
     /// Why.
     #[source]
     pub fault: PlanFault,
+}
+
+/// An image that an instruction names and that cannot be had. In BuildKit's words.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: failed to resolve source metadata for {reference}: {failure}", reference.familiar())]
+pub struct BaseError {
+    /// The instruction, the first that names it.
+    pub instruction: Source,
+    /// The image.
+    pub reference: Reference,
+    /// Why.
+    #[source]
+    pub failure: PortError,
 }
 
 /// A vertex that failed.
@@ -183,6 +199,7 @@ impl BuildError {
         match self {
             Self::Syntax(error) => Some(&error.source_lines),
             Self::Instruction(error) => Some(&error.instruction),
+            Self::Base(error) => Some(&error.instruction),
             Self::Vertex(error) => Some(&error.instruction),
             _ => None,
         }
@@ -198,6 +215,7 @@ impl BuildError {
             },
             Self::Instruction(error) => error.fault.class(),
             Self::NoSuchTarget { .. } => ErrorClass::NotFound,
+            Self::Base(error) => error.failure.class(),
             Self::Vertex(error) => error.failure.class(),
             Self::Port(error) => error.class(),
             Self::Store(_) | Self::Export(_) => ErrorClass::Internal,

@@ -35,9 +35,11 @@ mod source;
 mod unique;
 
 pub use build::build;
-pub use cache::{BuildCache, CacheEntry};
+pub use cache::{BuildCache, CacheEntry, CachedMount};
 pub use context::LocalContext;
-pub use error::{BuildError, ErrorClass, ExportFault, FilesFault, InstructionError, StepFailure, VertexError};
+pub use error::{
+    BaseError, BuildError, ErrorClass, ExportFault, FilesFault, InstructionError, StepFailure, VertexError,
+};
 pub use event::{
     BuildEvent, EventSink, OutputStream, PartState, StepOutput, Vertex, VertexId, VertexLog, VertexStatus,
     VertexWarning,

@@ -33,6 +33,8 @@ pub(crate) fn service(engine: Engine) -> Service {
         .merge(routes::exec::rows())
         .merge(routes::image::rows())
         .merge(routes::build::rows(&BuildKit::new(engine.clone())))
+        .merge(routes::network::rows())
+        .merge(routes::volume::rows())
         .merge(routes::system::rows())
         .fallback(unknown)
         .with_state(engine);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use ferry_build::BuildCache;
 use ferry_oci::Platform;
@@ -84,14 +85,15 @@ impl std::ops::Deref for Engine {
 
 impl Engine {
     /// Opens the folders, starts the zygote and finds what an engine before left. Call it inside a
-    /// tokio runtime; it blocks for some milliseconds.
+    /// tokio runtime; it blocks for some milliseconds, and up to a second while another engine has the folders.
     pub fn open(options: EngineOptions) -> Result<Self, Error> {
         let instance = options.instance;
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create_with_mode(root, 0o710)?;
         }
+        let lock = patiently(|| lock(&instance.exec_root))?;
         // The store locks the data-root.
-        let lock = lock(&instance.exec_root)?;
+        let store = patiently(|| Ok(Store::open(&instance.data_root)?))?;
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create(&root.join("containers"))?;
         }
@@ -99,7 +101,7 @@ impl Engine {
         let cgroups = cgroup::Parent::open(&layout, &instance.cgroup_parent()).map_err(ferry_runtime::Error::from)?;
         let engine = Self(Arc::new(Parts {
             cgroups,
-            store: Store::open(&instance.data_root)?,
+            store,
             events: Events::default(),
             zygote: Zygote::spawn(ZygoteOptions::new(instance.cgroup_parent()))?,
             containers: Table::default(),
@@ -214,6 +216,24 @@ impl Host {
         Self {
             cgroups: if is_v2 { CgroupVersion::V2 } else { CgroupVersion::V1 },
             masked: profile::masked_on_this_host(),
+        }
+    }
+}
+
+/// How long a process that was killed may hold its locks.
+const DEATH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Tries again while another engine holds a lock: one that was killed does so for a moment longer than it listens.
+fn patiently<T>(open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let begin = Instant::now();
+    loop {
+        match open() {
+            Err(Error::Locked { .. } | Error::Store(ferry_store::Error::Locked { .. }))
+                if begin.elapsed() < DEATH_LIMIT =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
         }
     }
 }

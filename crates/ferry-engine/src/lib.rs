@@ -11,9 +11,11 @@ pub mod event;
 mod folder;
 pub mod image;
 mod instance;
+mod label;
 mod launch;
 pub mod network;
 mod platform;
+pub mod system;
 
 pub use engine::{Engine, EngineOptions, Host};
 pub use error::{Class, Error};

@@ -90,20 +90,18 @@ pub fn read_host() -> Result<String, ReadError> {
 /// Left out are name servers on loopback, which is the container's own; those with a zone, which the container does not
 /// have; and IPv6 ones where the container has no IPv6.
 pub fn for_container(host: &str, wishes: &Wishes, families: &[Family]) -> (ResolvConf, Origin) {
-    let host = ResolvConf::parse(host);
+    let mut host = ResolvConf::parse(host);
     let reachable = |server: &NameServer| {
         let is_here = server.address.is_loopback() || server.address.is_unspecified();
         !is_here && server.zone.is_none() && families.contains(&Family::of(server.address))
     };
-    let plain = |address: &IpAddr| NameServer {
-        address: *address,
-        zone: None,
-    };
     let mut origin = Origin::Host;
-    let mut name_servers: Vec<NameServer> = host.name_servers.into_iter().filter(reachable).collect();
+    let mut name_servers: Vec<NameServer> = std::mem::take(&mut host.name_servers)
+        .into_iter()
+        .filter(reachable)
+        .collect();
     if !wishes.name_servers.is_empty() {
         origin = Origin::Wished;
-        name_servers = wishes.name_servers.iter().map(plain).collect();
     } else if name_servers.is_empty() {
         origin = Origin::PublicFallback;
         let public = PUBLIC_V4.iter().chain(&PUBLIC_V6);
@@ -112,21 +110,36 @@ pub fn for_container(host: &str, wishes: &Wishes, families: &[Family]) -> (Resol
             .map(plain)
             .collect();
     }
-    let prefer = |wished: &[String], hosts: Vec<String>| {
-        if wished.is_empty() { hosts } else { wished.to_vec() }
-    };
-    let conf = ResolvConf {
-        name_servers,
-        search: prefer(&wishes.search, host.search)
-            .into_iter()
-            .filter(|domain| domain != ".")
-            .collect(),
-        options: prefer(&wishes.options, host.options),
-    };
-    (conf, origin)
+    let conf = ResolvConf { name_servers, ..host };
+    (conf.with(wishes), origin)
+}
+
+fn plain(address: &IpAddr) -> NameServer {
+    NameServer {
+        address: *address,
+        zone: None,
+    }
 }
 
 impl ResolvConf {
+    /// The same with what a user asked for.
+    pub fn with(self, wishes: &Wishes) -> Self {
+        let prefer = |wished: &[String], hosts: Vec<String>| {
+            if wished.is_empty() { hosts } else { wished.to_vec() }
+        };
+        let name_servers = match wishes.name_servers.as_slice() {
+            [] => self.name_servers,
+            wished => wished.iter().map(plain).collect(),
+        };
+        let mut search = prefer(&wishes.search, self.search);
+        search.retain(|domain| domain != ".");
+        Self {
+            name_servers,
+            search,
+            options: prefer(&wishes.options, self.options),
+        }
+    }
+
     /// Reads a file as glibc does: the last `search` or `domain` line counts, unknown lines do not.
     pub fn parse(text: &str) -> Self {
         let mut conf = Self::default();

@@ -16,6 +16,7 @@
 
 pub mod archive;
 mod content;
+mod disk_usage;
 mod durability;
 mod error;
 mod gc;
@@ -30,6 +31,7 @@ mod timestamp;
 mod trash;
 
 pub use content::{Blob, Content, Ingest};
+pub use disk_usage::disk_usage;
 pub use error::{EntryError, Error};
 pub use gc::{Reclaimed, Roots};
 pub use image::{HistoryStep, Image, ImageRecord, Images, Layer, PlatformEntry, Presence};

@@ -163,6 +163,11 @@ impl Store {
         self.0.emptier.run(&self.folder(folder::TRASH))
     }
 
+    /// [`Store::empty_trash`], which when it returns has deleted what was in the trash before.
+    pub fn empty_trash_and_wait(&self) -> Result<(), Error> {
+        self.0.emptier.run_in_turn(&self.folder(folder::TRASH))
+    }
+
     /// Makes everything written so far survive a power cut: one `syncfs(2)` for all of it.
     ///
     /// Call it before a durable record comes to refer to content or layers; [`Images::put`] does.

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -33,6 +33,12 @@ impl Emptier {
             empty(folder)?;
         }
         Ok(())
+    }
+
+    /// Deletes everything in `folder`, after whoever is at it.
+    pub(crate) fn run_in_turn(&self, folder: &Path) -> Result<(), Error> {
+        let _turn = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        empty(folder)
     }
 }
 

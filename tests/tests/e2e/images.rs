@@ -88,6 +88,54 @@ fn history_and_inspect_tell_how_it_was_made() {
 }
 
 #[test]
+fn what_takes_room_is_told_and_what_nobody_uses_goes() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine.file(
+        "app/Dockerfile",
+        "FROM busybox\nRUN --mount=type=cache,target=/cache echo x >/cache/note; head -c 3000000 /dev/urandom >/bulk\n",
+    );
+    engine.sh("ferry build -q -t app app").succeeds();
+    engine
+        .sh("ferry run --name ended app sh -c 'head -c 2000000 /dev/zero >/own'")
+        .succeeds();
+    engine.sh("ferry run -d --name runs busybox sleep 300").succeeds();
+    engine.sh("ferry system df -v").succeeds().says("ended").says("regular");
+    engine
+        .sh("ferry system df --format '{{.Type}} {{.TotalCount}} {{.Active}}'")
+        .succeeds()
+        .says("Images 2 2")
+        .says("Containers 2 1");
+    let size = engine
+        .sh("ferry ps -as --filter name=ended --format '{{.Size}}'")
+        .text();
+    assert!(size.starts_with("2.0"), "{size}");
+    engine.sh("ferry image prune -af").succeeds().does_not_say("deleted");
+    engine
+        .sh("ferry container prune -f --filter nosuch=1")
+        .exits(1)
+        .complains("nosuch");
+    engine
+        .sh("ferry container prune -f")
+        .succeeds()
+        .says("Total reclaimed space: 2.0");
+    engine.sh("ferry ps -a --format '{{.Names}}'").succeeds().prints("runs");
+    engine
+        .sh("ferry image prune -af")
+        .succeeds()
+        .says("untagged: app:latest");
+    engine
+        .sh("ferry images --format '{{.Repository}}'")
+        .succeeds()
+        .prints("busybox");
+    engine.sh("ferry builder prune -af").succeeds();
+    engine.sh("ferry exec runs true").succeeds();
+    engine
+        .sh("ferry run --rm busybox echo still")
+        .succeeds()
+        .prints("still");
+}
+
+#[test]
 fn content_that_nothing_names_is_given_back() {
     let Some(engine) = Engine::with_busybox() else { return };
     engine.sh("ferry system df").succeeds().says("Images");

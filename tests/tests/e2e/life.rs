@@ -150,6 +150,13 @@ fn lists_are_filtered_and_formatted() {
         .says("busybox")
         .says("sleeper")
         .says("Up ");
+    engine
+        .sh("ferry create --name quoted busybox sh -c 'sleep 1'")
+        .succeeds();
+    engine
+        .sh("ferry ps -l --format '{{.Command}}'")
+        .succeeds()
+        .prints("\"sh -c 'sleep 1'\"");
     let row = engine.sh("ferry ps --format json").succeeds().json();
     assert_eq!(row["Names"], "sleeper");
     assert_eq!(row["State"], "running");

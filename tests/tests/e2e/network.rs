@@ -155,6 +155,10 @@ fn names_are_files_of_the_container_s_own() {
         .succeeds()
         .says("nameserver 192.0.2.53")
         .says("example.test");
+    engine
+        .sh("ferry run --rm --dns nowhere busybox true")
+        .exits(125)
+        .complains("IP address is not correctly formatted: nowhere");
     let resolv = engine.sh("ferry exec box cat /etc/resolv.conf").succeeds();
     resolv.does_not_say("nameserver 127.");
 }

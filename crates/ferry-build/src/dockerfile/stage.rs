@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::error::{Fault, LocatedFault, SyntaxError, SyntaxResult};
 use super::line::{self, Line};
 use super::{Arguments, Directives, nearest};
-use crate::LineRange;
 use crate::instruction::{self, Arg, From, Instruction, Parsed};
+use crate::{LineRange, Source};
 
 /// Largest Dockerfile that is read.
 pub(crate) const MAX_DOCKERFILE_BYTES: u64 = 16 << 20;
@@ -75,6 +75,15 @@ impl Dockerfile {
             return Err(fault(Fault::NotUtf8.at_line(u32::try_from(line).unwrap_or(1))));
         }
         parse_text(name.clone(), text.clone()).map_err(fault)
+    }
+
+    /// Some of its lines, for a message.
+    pub(crate) fn source(&self, lines: LineRange) -> Source {
+        Source {
+            name: self.name.clone(),
+            text: self.text.clone(),
+            lines,
+        }
     }
 
     /// The number of the stage that `wanted` names, or numbers; names come first and any case will do.

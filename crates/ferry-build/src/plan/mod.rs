@@ -17,7 +17,7 @@ pub(crate) use graph::{
     Archives, CachePolicy, CopyOp, CopySource, ImageKey, MakeDirectoryOp, MountKind, Node, NodeIndex, Op, ParentPaths,
     PlannedImage, RootRef, RunMount, RunOp, Script, Sharing, SourceRoot,
 };
-pub(crate) use needs::first_needs;
+pub(crate) use needs::{Needs, first_needs};
 pub(crate) use planner::{Plan, PlanError, Planned, plan};
 pub(crate) use predefined::is_proxy;
 pub(crate) use stage::StageBuilder;

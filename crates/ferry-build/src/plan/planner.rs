@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ferry_oci::{ImageConfig, Platform, Reference};
 
 use super::graph::{Graph, ImageKey, PlannedImage, PlannedStep, RootRef};
-use super::needs::needed_stages;
+use super::needs::{Needs, needed_stages, note};
 use super::predefined::{is_predefined, platform_args};
 use super::stage::StageBuilder;
 use super::{CopySource, NodeIndex, Op, PlanFault, SourceRoot};
@@ -21,7 +21,7 @@ pub(crate) enum Planned {
     /// The whole plan.
     Complete(Box<Plan>),
     /// These images have to be at hand first.
-    Needs(BTreeSet<ImageKey>),
+    Needs(Needs),
 }
 
 /// A whole plan.
@@ -68,7 +68,7 @@ pub(crate) fn plan(
         graph: Graph::default(),
         stages: HashMap::new(),
         waiting: HashSet::new(),
-        needs: BTreeSet::new(),
+        needs: Needs::new(),
         used_args: BTreeSet::new(),
         warnings: file.warnings.clone(),
         depth: 0,
@@ -107,7 +107,7 @@ pub(crate) struct Planner<'f> {
     stages: HashMap<(usize, Platform), Rc<PlannedStage>>,
     /// Stages that wait for an image.
     waiting: HashSet<(usize, Platform)>,
-    needs: BTreeSet<ImageKey>,
+    needs: Needs,
     pub(super) used_args: BTreeSet<String>,
     pub(super) warnings: Vec<Oddity>,
     depth: usize,
@@ -172,17 +172,18 @@ impl<'f> Planner<'f> {
         }
     }
 
-    /// The image for a platform, or a note that it is needed.
+    /// The image for a platform, or a note that `lines` need it.
     pub(super) fn image(
         &mut self,
         reference: Reference,
         platform: Platform,
+        lines: LineRange,
     ) -> Result<(&'f BaseImage, ImageKey), PlanFault> {
         let key = ImageKey { reference, platform };
         match self.images.get(&key) {
             Some(image) => Ok((image, key)),
             None => {
-                self.needs.insert(key);
+                note(&mut self.needs, key, lines);
                 Err(PlanFault::ImageNeeded)
             }
         }
@@ -196,11 +197,7 @@ impl<'f> Planner<'f> {
     }
 
     pub(super) fn source(&self, lines: LineRange) -> Source {
-        Source {
-            name: self.file.name.clone(),
-            text: self.file.text.clone(),
-            lines,
-        }
+        self.file.source(lines)
     }
 
     pub(super) fn uses_cache(&self, stage: usize) -> super::CachePolicy {

@@ -130,7 +130,7 @@ impl<'p, 'f> StageBuilder<'p, 'f> {
             self.platform = platform.unwrap_or_else(|| self.target.clone());
             steps += 1;
             let reference = parse_reference(&base)?;
-            let (image, key) = self.planner.image(reference, self.platform.clone())?;
+            let (image, key) = self.planner.image(reference, self.platform.clone(), self.lines)?;
             self.image = with_platform(image.config.clone(), &self.platform);
             let triggers = self.image.config.on_build.len();
             self.name_steps(steps + triggers);
@@ -310,7 +310,8 @@ impl StageBuilder<'_, '_> {
             let from = from.to_owned();
             return Err(PlanFault::LaterStage { from, number });
         }
-        let (image, key) = self.planner.image(parse_reference(from)?, self.platform.clone())?;
+        let reference = parse_reference(from)?;
+        let (image, key) = self.planner.image(reference, self.platform.clone(), self.lines)?;
         let manifest = image.manifest;
         let name = format!("FROM {}", image.reference);
         Ok(self.add(name, Op::Image { key, manifest }, None, Vec::new()))

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::Root;
 use super::snapshot::StepSnapshot;
-use crate::cache::{MOUNTS, TEMPORARY, failed, make_folders};
+use crate::cache::{IN_USE, MOUNTS, TEMPORARY, failed, make_folders};
 use crate::files::{
     self, Count, LastLink, Layout, Origin, Placement, Resolved, Selection, SelectionFault, Trust, View, Whiteouts,
     select_path,
@@ -28,7 +28,7 @@ pub(super) struct Mounts {
     pub(super) mounts: Vec<StepMount>,
     /// Snapshots through which other file systems are seen.
     _views: Vec<StepSnapshot>,
-    /// Locks of caches.
+    /// Locks of caches, and those that keep a cache from being pruned.
     _locks: Vec<File>,
     temporary: Vec<PathBuf>,
 }
@@ -123,6 +123,10 @@ impl Mounts {
         make_folders(store, &folder)?;
         let name = Digest::of(id.as_bytes()).hex();
         let mut place = folder.join(&name);
+        // Whoever prunes leaves a cache alone that is in use, and never waits with this lock in hand.
+        let in_use = open_lock(&place.with_extension(IN_USE))?;
+        flock(&in_use, FlockOperation::LockShared, &place)?;
+        self._locks.push(in_use);
         match sharing {
             Sharing::Shared => {}
             Sharing::Locked => {

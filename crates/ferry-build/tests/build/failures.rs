@@ -125,6 +125,21 @@ fn bases_targets_and_epochs_that_are_not_there() {
     house.base("base", "linux/amd64", &[file("a", "")], "{}");
     let outcome = house.build("FROM nowhere\n");
     assert_eq!(outcome.error().class(), ErrorClass::NotFound);
+    let blamed = |text: &str| {
+        let outcome = house.build(text);
+        let error = outcome.error();
+        assert!(
+            error.to_string().starts_with("nowhere:latest: failed to resolve"),
+            "{error}"
+        );
+        error.source_lines().map(ferry_build::Source::place).unwrap_or_default()
+    };
+    assert_eq!(blamed("FROM nowhere\n"), "Dockerfile:1");
+    assert_eq!(blamed("FROM base\n\nCOPY --from=nowhere /a /\n"), "Dockerfile:3");
+    assert_eq!(
+        blamed("FROM scratch\nFROM nowhere AS b\nFROM b\nRUN --mount=from=nowhere,target=/m x\n"),
+        "Dockerfile:2"
+    );
     let outcome = house.build_as("FROM base\n", house.request(&["linux/s390x"]));
     assert!(outcome.error().to_string().contains("not found for linux/s390x"));
     let mut request = house.request(&["linux/amd64"]);

@@ -1,6 +1,7 @@
 //! Containers: the API's body to the engine's options, the engine's container to the API's answers.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use bollard_stubs::models::{
 };
 use ferry_engine::Instance;
 use ferry_engine::container::{
-    Bind, Confinement, Container, ContainerOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit, Phase,
-    RootAccess, State, StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HostOptions, LogOptions, MissingSource,
+    NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
 };
 use ferry_engine::network::Endpoint;
 use ferry_oci::Platform;
 use time::OffsetDateTime;
 
+use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
 use crate::error::ApiError;
 
@@ -95,7 +97,12 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
         },
         cap_add: host.cap_add.unwrap_or_default(),
         cap_drop: host.cap_drop.unwrap_or_default(),
-        extra_hosts: host.extra_hosts.unwrap_or_default(),
+        extra_hosts: parse_extra_hosts(host.extra_hosts.unwrap_or_default())?,
+        dns: parse_dns(
+            host.dns.unwrap_or_default(),
+            host.dns_search.unwrap_or_default(),
+            host.dns_options.unwrap_or_default(),
+        )?,
         log: parse_log(host.log_config)?,
     })
 }
@@ -177,6 +184,58 @@ fn parse_mount(mount: bollard_stubs::models::Mount) -> Result<Bind, ApiError> {
             MissingSource::Refuse
         },
     })
+}
+
+/// In the words of Docker's clients, which look at these before the engine does.
+fn parse_dns(servers: Vec<String>, search: Vec<String>, options: Vec<String>) -> Result<DnsOptions, ApiError> {
+    let server = |text: &String| {
+        text.trim()
+            .parse::<IpAddr>()
+            .map_err(|_| ApiError::bad_request(format!("IP address is not correctly formatted: {text}")))
+    };
+    let servers = servers.iter().map(server).collect::<Result<_, _>>()?;
+    let search: Vec<String> = search.iter().map(|domain| domain.trim().to_owned()).collect();
+    if let Some(domain) = search.iter().find(|domain| *domain != "." && !is_domain(domain)) {
+        return Err(ApiError::bad_request(format!("{domain} is not a valid domain")));
+    }
+    let is_option = |option: &&String| !option.is_empty() && option.chars().all(|c| c.is_ascii_graphic());
+    if let Some(option) = options.iter().find(|option| !is_option(option)) {
+        return Err(ApiError::bad_request(format!("invalid DNS option {option:?}")));
+    }
+    Ok(DnsOptions {
+        servers,
+        search,
+        options,
+    })
+}
+
+/// Labels of letters, digits and hyphens inside, a letter among them, at most 254 characters.
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(is_inside) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    text.len() < 255 && text.contains(|c: char| c.is_ascii_alphabetic()) && name.split('.').all(is_label)
+}
+
+/// `name:address`, and `host-gateway` for an address, as they were given.
+fn parse_extra_hosts(lines: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != '#');
+    for line in &lines {
+        let Some((name, address)) = line.split_once(['=', ':']) else {
+            return Err(ApiError::bad_request(format!("bad format for add-host: {line:?}")));
+        };
+        if !is_name(name) {
+            return Err(ApiError::bad_request(format!("bad format for add-host: {line:?}")));
+        }
+        if ferry_engine::network::parse_extra_host(line, None).is_none() {
+            return Err(ApiError::bad_request(format!(
+                "invalid IP address in add-host: {address:?}"
+            )));
+        }
+    }
+    Ok(lines)
 }
 
 fn parse_log(config: Option<HostConfigLogConfig>) -> Result<LogOptions, ApiError> {
@@ -275,9 +334,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
         ("RestartPolicy", restarts),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
-        ("Dns", list(host.dns.as_ref())),
-        ("DnsOptions", list(host.dns_options.as_ref())),
-        ("DnsSearch", list(host.dns_search.as_ref())),
         ("GroupAdd", list(host.group_add.as_ref())),
         ("Links", list(host.links.as_ref())),
         ("SecurityOpt", list(host.security_opt.as_ref())),
@@ -347,15 +403,17 @@ fn refuse_given(prefix: &str, given: &[(&str, bool)]) -> Result<(), ApiError> {
 }
 
 /// One row of the list. Docker Engine API `ContainerSummary`.
-pub(crate) fn summary(container: &Container) -> ContainerSummary {
+pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instance: &Instance) -> ContainerSummary {
     let state = container.state();
     let config = &container.config;
     ContainerSummary {
         id: Some(container.id.to_string()),
         names: Some(vec![format!("/{}", container.name())]),
         image: Some(config.options.image.clone()),
-        image_id: Some(config.image_id.to_string()),
-        command: Some(config.args.join(" ")),
+        image_id: Some(config.image_id().to_string()),
+        command: Some(command_line(&config.args)),
+        size_rw: size.map(|size| bytes(size.writable_bytes)),
+        size_root_fs: size.map(|size| bytes(size.whole_bytes)),
         created: Some(container.created_at.unix_timestamp()),
         ports: Some(Vec::new()),
         labels: Some(config.labels.clone().into_iter().collect()),
@@ -371,11 +429,20 @@ pub(crate) fn summary(container: &Container) -> ContainerSummary {
             ..Default::default()
         }),
         network_settings: Some(ContainerSummaryNetworkSettings {
-            networks: Some(networks(container)),
+            networks: Some(networks(container, instance)),
         }),
         mounts: Some(mounts(container)),
         ..Default::default()
     }
+}
+
+/// A command as Docker's list has it: arguments with a blank stand in quotes, and nothing is escaped.
+fn command_line(args: &[String]) -> String {
+    let quoted = |(at, arg): (usize, &String)| match arg.contains(' ') && at > 0 {
+        true => format!("'{arg}'"),
+        false => arg.clone(),
+    };
+    args.iter().enumerate().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// `Up 5 minutes`, `Exited (0) 2 hours ago`, in Docker's words.
@@ -410,7 +477,11 @@ fn human_duration(duration: time::Duration) -> String {
 }
 
 /// All about one container. Docker Engine API `ContainerInspect`.
-pub(crate) fn inspect(container: &Container, instance: &Instance) -> ContainerInspectResponse {
+pub(crate) fn inspect(
+    container: &Container,
+    size: Option<ContainerSize>,
+    instance: &Instance,
+) -> ContainerInspectResponse {
     let config = &container.config;
     let dir = instance.container_dir(container.id.as_str());
     let file = |name: &str| Some(dir.join(name).to_string_lossy().into_owned());
@@ -426,7 +497,7 @@ pub(crate) fn inspect(container: &Container, instance: &Instance) -> ContainerIn
         path: Some(path),
         args: Some(args),
         state: Some(container_state(&container.state())),
-        image: Some(config.image_id.to_string()),
+        image: Some(config.image_id().to_string()),
         resolv_conf_path: file("resolv.conf"),
         hostname_path: file("hostname"),
         hosts_path: file("hosts"),
@@ -435,6 +506,8 @@ pub(crate) fn inspect(container: &Container, instance: &Instance) -> ContainerIn
             .map(|path| path.to_string_lossy().into_owned()),
         name: Some(format!("/{}", container.name())),
         restart_count: Some(0),
+        size_rw: size.map(|size| bytes(size.writable_bytes)),
+        size_root_fs: size.map(|size| bytes(size.whole_bytes)),
         driver: Some("overlayfs".to_owned()),
         platform: Some(config.platform.os.clone()),
         mount_label: Some(String::new()),
@@ -447,7 +520,7 @@ pub(crate) fn inspect(container: &Container, instance: &Instance) -> ContainerIn
             sandbox_id: Some(String::new()),
             sandbox_key: Some(String::new()),
             ports: Some(HashMap::new()),
-            networks: Some(networks(container)),
+            networks: Some(networks(container, instance)),
         }),
         ..Default::default()
     }
@@ -533,6 +606,9 @@ fn host_config(host: &HostOptions) -> HostConfig {
         cap_add: (!host.cap_add.is_empty()).then(|| host.cap_add.clone()),
         cap_drop: (!host.cap_drop.is_empty()).then(|| host.cap_drop.clone()),
         extra_hosts: (!host.extra_hosts.is_empty()).then(|| host.extra_hosts.clone()),
+        dns: Some(host.dns.servers.iter().map(ToString::to_string).collect()),
+        dns_search: Some(host.dns.search.clone()),
+        dns_options: Some(host.dns.options.clone()),
         ipc_mode: Some("private".to_owned()),
         privileged: Some(host.confinement == Confinement::Privileged),
         readonly_rootfs: Some(host.root == RootAccess::ReadOnly),
@@ -550,22 +626,24 @@ fn network_name(network: &NetworkMode) -> &'static str {
     }
 }
 
-fn networks(container: &Container) -> HashMap<String, EndpointSettings> {
-    let name = network_name(&container.config.options.host.network).to_owned();
-    let settings = container
-        .endpoint()
-        .map_or_else(EndpointSettings::default, |endpoint| endpoint_settings(&endpoint));
-    HashMap::from([(name, settings)])
-}
-
-fn endpoint_settings(endpoint: &Endpoint) -> EndpointSettings {
-    EndpointSettings {
-        mac_address: Some(endpoint.mac().to_string()),
-        gateway: Some(endpoint.gateway.to_string()),
-        ip_address: Some(endpoint.address.to_string()),
-        ip_prefix_len: Some(i64::from(endpoint.prefix_len)),
+/// The container's one network; what it has there only while it runs is empty else, as in Docker.
+fn networks(container: &Container, instance: &Instance) -> HashMap<String, EndpointSettings> {
+    let network = &container.config.options.host.network;
+    let endpoint = container.endpoint();
+    let text = |value: &dyn Fn(&Endpoint) -> String| Some(endpoint.as_ref().map(value).unwrap_or_default());
+    let settings = EndpointSettings {
+        network_id: Some(ferry_engine::network::id_of(instance, network)),
+        endpoint_id: text(&Endpoint::id),
+        mac_address: text(&|endpoint| endpoint.mac().to_string()),
+        gateway: text(&|endpoint| endpoint.gateway.to_string()),
+        ip_address: text(&|endpoint| endpoint.address.to_string()),
+        ip_prefix_len: Some(endpoint.as_ref().map_or(0, |endpoint| i64::from(endpoint.prefix_len))),
+        ipv6_gateway: Some(String::new()),
+        global_ipv6_address: Some(String::new()),
+        global_ipv6_prefix_len: Some(0),
         ..Default::default()
-    }
+    };
+    HashMap::from([(network_name(network).to_owned(), settings)])
 }
 
 fn mounts(container: &Container) -> Vec<MountPoint> {
@@ -595,6 +673,52 @@ mod tests {
         for text in ["/a", "/a:/b:x", "/a:/b:ro:z", "name:/b"] {
             assert!(parse_bind(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn commands_read_as_in_docker_s_list() {
+        for (args, shown) in [
+            (&["sh", "-c", "sleep 1"][..], "sh -c 'sleep 1'"),
+            (&["a b", "c'd e", ""], "a b 'c'd e' "),
+            (&["true"], "true"),
+        ] {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert_eq!(command_line(&args), shown);
+        }
+    }
+
+    #[test]
+    fn names_are_checked_with_docker_s_words() {
+        let dns = |server: &str, search: &str, option: &str| {
+            let one = |text: &str| {
+                if text.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![text.to_owned()]
+                }
+            };
+            match parse_dns(one(server), one(search), one(option)) {
+                Ok(_) => String::new(),
+                Err(error) => error.message().to_owned(),
+            }
+        };
+        assert_eq!(dns("192.0.2.1", "a-b.example.", "ndots:2"), "");
+        assert_eq!(dns("::1", ".", ""), "");
+        assert_eq!(dns("one", "", ""), "IP address is not correctly formatted: one");
+        for domain in ["a b", "-a", "a..b", "1.2", "a\nnameserver"] {
+            assert_eq!(dns("", domain, ""), format!("{domain} is not a valid domain"));
+        }
+        assert!(dns("", "", "a\nb").starts_with("invalid DNS option"));
+        let hosts = |line: &str| parse_extra_hosts(vec![line.to_owned()]).map_err(|error| error.message().to_owned());
+        for line in ["a:1.2.3.4", "a=::1", "a:::1", "a:host-gateway"] {
+            assert_eq!(hosts(line), Ok(vec![line.to_owned()]));
+        }
+        assert_eq!(hosts("a"), Err("bad format for add-host: \"a\"".to_owned()));
+        assert_eq!(
+            hosts("a b:1.2.3.4"),
+            Err("bad format for add-host: \"a b:1.2.3.4\"".to_owned())
+        );
+        assert_eq!(hosts("a:x"), Err("invalid IP address in add-host: \"x\"".to_owned()));
     }
 
     #[test]

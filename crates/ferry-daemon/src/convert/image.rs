@@ -209,6 +209,7 @@ fn labels(config: &ContainerConfig) -> Option<HashMap<String, String>> {
     (!config.labels.is_empty()).then(|| config.labels.clone().into_iter().collect())
 }
 
-fn bytes(count: u64) -> i64 {
+/// A count of bytes as the API has it.
+pub(crate) fn bytes(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -50,6 +50,16 @@ async fn prune(
     State(engine): State<Engine>,
     Query(query): Query<PruneQuery>,
 ) -> Result<axum::Json<BuildPruneResponse>, ApiError> {
+    for (name, amount) in [
+        ("keep-storage", &query.keep_storage),
+        ("reserved-space", &query.reserved_space),
+        ("max-used-space", &query.max_used_space),
+        ("min-free-space", &query.min_free_space),
+    ] {
+        if amount.is_given() {
+            return Err(ApiError::not_implemented(format!("{name} is not supported yet")));
+        }
+    }
     let filters = Filters::parse(query.filters.as_deref(), &["until"])?;
     let until = filters
         .get("until")
@@ -71,12 +81,30 @@ async fn prune(
     }))
 }
 
-/// The parameters of [`prune`]; those about sizes to keep are passed over.
+/// The parameters of [`prune`].
 #[derive(Debug, Deserialize)]
 struct PruneQuery {
     #[serde(default)]
     all: Flag,
     filters: Option<String>,
+    #[serde(default, rename = "keep-storage")]
+    keep_storage: Amount,
+    #[serde(default, rename = "reserved-space")]
+    reserved_space: Amount,
+    #[serde(default, rename = "max-used-space")]
+    max_used_space: Amount,
+    #[serde(default, rename = "min-free-space")]
+    min_free_space: Amount,
+}
+
+/// Bytes; clients send 0 for what was not asked for.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+struct Amount(String);
+
+impl Amount {
+    fn is_given(&self) -> bool {
+        !matches!(self.0.as_str(), "" | "0")
+    }
 }
 
 fn require_h2c(request: &Request) -> Result<(), ApiError> {

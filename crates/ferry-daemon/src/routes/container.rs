@@ -8,13 +8,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use bollard_stubs::models::{
-    ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerSummary, ContainerWaitResponse,
+    ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse, ContainerSummary,
+    ContainerWaitResponse,
 };
 use bytes::Bytes;
 use ferry_engine::Engine;
 use ferry_engine::container::{
-    AttachOptions, ListFilter, LogEntry, LogRequest, LogStream, Phase, Removal, Started, Stopped, Terminal,
-    WaitCondition,
+    AttachOptions, ContainerSize, ListFilter, LogEntry, LogRequest, LogStream, Phase, PruneFilter, Removal, Started,
+    Stopped, Terminal, WaitCondition,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -30,6 +31,7 @@ pub(crate) fn rows() -> Router<Engine> {
     Router::new()
         .route("/containers/json", get(list))
         .route("/containers/create", post(create))
+        .route("/containers/prune", post(prune))
         .route("/containers/{id}", delete(remove))
         .route("/containers/{id}/json", get(inspect))
         .route("/containers/{id}/start", post(start))
@@ -47,6 +49,8 @@ pub(crate) fn rows() -> Router<Engine> {
 struct ListQuery {
     #[serde(default)]
     all: Flag,
+    #[serde(default)]
+    size: Flag,
     limit: Option<i64>,
     filters: Option<String>,
 }
@@ -76,11 +80,38 @@ async fn list(
         images: filters.get("ancestor").to_vec(),
     };
     let list = engine.list_containers(&filter);
-    Ok(axum::Json(
-        list.iter()
-            .map(|container| convert::container::summary(container))
-            .collect(),
-    ))
+    let sizes: Vec<Option<ContainerSize>> = if query.size.0 {
+        let sizes = engine.container_sizes(list.clone()).await?;
+        sizes.into_iter().map(Some).collect()
+    } else {
+        vec![None; list.len()]
+    };
+    let rows = list.iter().zip(sizes);
+    let rows = rows.map(|(container, size)| convert::container::summary(container, size, &engine.instance));
+    Ok(axum::Json(rows.collect()))
+}
+
+#[derive(Deserialize)]
+struct PruneQuery {
+    filters: Option<String>,
+}
+
+async fn prune(
+    State(engine): State<Engine>,
+    Query(query): Query<PruneQuery>,
+) -> Result<axum::Json<ContainerPruneResponse>, ApiError> {
+    let filters = Filters::parse(query.filters.as_deref(), &["label", "label!", "until"])?;
+    let until = filters.get("until").first();
+    let filter = PruneFilter {
+        until: until.map(|text| convert::moment::parse(text)).transpose()?,
+        labels: filters.get("label").to_vec(),
+        not_labels: filters.get("label!").to_vec(),
+    };
+    let pruned = engine.prune_containers(filter).await?;
+    Ok(axum::Json(ContainerPruneResponse {
+        containers_deleted: Some(pruned.removed.iter().map(ToString::to_string).collect()),
+        space_reclaimed: i64::try_from(pruned.reclaimed_bytes).ok(),
+    }))
 }
 
 #[derive(Deserialize)]
@@ -109,12 +140,28 @@ async fn create(
     Ok((StatusCode::CREATED, axum::Json(response)))
 }
 
+#[derive(Deserialize)]
+struct InspectQuery {
+    #[serde(default)]
+    size: Flag,
+}
+
 async fn inspect(
     State(engine): State<Engine>,
     Path(id): Path<String>,
+    Query(query): Query<InspectQuery>,
 ) -> Result<axum::Json<ContainerInspectResponse>, ApiError> {
     let container = engine.container(&id)?;
-    Ok(axum::Json(convert::container::inspect(&container, &engine.instance)))
+    let size = if query.size.0 {
+        engine.container_sizes(vec![container.clone()]).await?.pop()
+    } else {
+        None
+    };
+    Ok(axum::Json(convert::container::inspect(
+        &container,
+        size,
+        &engine.instance,
+    )))
 }
 
 async fn start(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {

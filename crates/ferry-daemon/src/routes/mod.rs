@@ -4,4 +4,6 @@ pub(crate) mod build;
 pub(crate) mod container;
 pub(crate) mod exec;
 pub(crate) mod image;
+pub(crate) mod network;
 pub(crate) mod system;
+pub(crate) mod volume;

@@ -14,6 +14,7 @@ use bollard_stubs::models::{
 use bytes::Bytes;
 use ferry_engine::container::{ListFilter, Phase};
 use ferry_engine::event::Event;
+use ferry_engine::system::Resource;
 use ferry_engine::{Engine, PlatformReport};
 use ferry_oci::cpu::Cpu;
 use futures_util::StreamExt;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use tokio_stream::wrappers::BroadcastStream;
 
 use crate::convert;
+use crate::convert::usage::{Items, Usage};
 use crate::error::ApiError;
 use crate::extract::{Filters, Query};
 use crate::router::{API_VERSION, MIN_API_VERSION};
@@ -32,6 +34,7 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/version", get(version))
         .route("/info", get(info))
         .route("/events", get(events))
+        .route("/system/df", get(disk_usage))
         .route("/ferry/v1/platforms", get(platforms))
 }
 
@@ -139,6 +142,36 @@ fn operating_system() -> String {
             Some(name.trim_matches('"').to_owned())
         })
         .unwrap_or_else(|| "Linux".to_owned())
+}
+
+/// Docker Engine API `SystemDataUsage`: of what `type` says, by default of everything.
+async fn disk_usage(
+    State(engine): State<Engine>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<axum::Json<Usage>, ApiError> {
+    let mut resources = Vec::new();
+    let (mut items, mut is_whole) = (Items::Counted, true);
+    for (key, value) in &query {
+        match (key.as_str(), value.as_str()) {
+            ("verbose", "1" | "true") => items = Items::Listed,
+            ("type", name) => {
+                is_whole = false;
+                resources.extend(match name {
+                    "image" => Some(Resource::Images),
+                    "container" => Some(Resource::Containers),
+                    "build-cache" => Some(Resource::BuildCache),
+                    "volume" => None,
+                    other => return Err(ApiError::bad_request(format!("unknown object type: {other}"))),
+                });
+            }
+            _ => {}
+        }
+    }
+    if is_whole {
+        resources = vec![Resource::Images, Resource::Containers, Resource::BuildCache];
+    }
+    let found = engine.disk_usage(&resources).await?;
+    Ok(axum::Json(convert::usage::usage(&found, items, &engine.instance)))
 }
 
 #[derive(Deserialize)]

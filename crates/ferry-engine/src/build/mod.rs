@@ -10,7 +10,7 @@ mod runner;
 mod step_output;
 mod transfer;
 
-pub use cache::{CachePruneFilter, CachePruneScope, CachePruned, CachedStep, Holder};
+pub use cache::{CacheKind, CachePruneFilter, CachePruneScope, CachePruned, CachedStep, Holder};
 pub use error::Error;
 pub(crate) use error::class_of_builder;
 pub use run::{BuildOrder, Built};

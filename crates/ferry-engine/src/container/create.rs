@@ -37,6 +37,8 @@ impl Engine {
     }
 
     fn create_blocking(&self, name: Option<String>, options: ContainerOptions) -> Result<Created, Error> {
+        // Its content stays until the container holds it.
+        let _lease = self.store.lease();
         let image = self.resolve_image(&options.image, options.platform.as_ref())?;
         let id = ContainerId::random();
         let config = merge(&id, options, &image)?;
@@ -44,12 +46,15 @@ impl Engine {
         self.emulation_for(&config.platform)?;
         let name = self.take_name(name, &id)?;
         let container = Arc::new(Container::new(id, name, OffsetDateTime::now_utc(), config));
-        if let Err(error) = self.create_files(&container) {
+        let made = self.create_files(&container).and_then(|()| {
+            let announce = || self.containers.insert(container.clone());
+            Ok(self.use_image(&container.config.options.image, &image.target, announce)?)
+        });
+        if let Err(error) = made {
             self.delete_files(&container);
             self.containers.release_name(&container.name(), &container.id);
             return Err(error);
         }
-        self.containers.insert(container.clone());
         self.events
             .send("container", "create", container.id.as_str(), container.attributes());
         Ok(Created {
@@ -98,7 +103,8 @@ fn merge(id: &ContainerId, options: ContainerOptions, image: &ResolvedImage) -> 
     let mut labels: BTreeMap<String, String> = defaults.labels.clone();
     labels.extend(options.labels.clone());
     Ok(ContainerConfig {
-        image_id: image.image.config_digest()?,
+        image: Some(Digest::try_from(image.target.digest()).map_err(ferry_store::Error::from)?),
+        config_digest: image.image.config_digest()?,
         manifest: Digest::try_from(image.image.manifest_descriptor.digest()).map_err(ferry_store::Error::from)?,
         platform: image.image.platform.clone(),
         layers: image.image.diff_ids(),

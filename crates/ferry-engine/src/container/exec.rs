@@ -125,11 +125,22 @@ impl Engine {
     }
 
     /// Starts an exec; the stream carries what its options attach, `None` when that is nothing.
-    /// Docker Engine API `ExecStart`.
+    /// Docker Engine API `ExecStart`. Goes on to its end if the caller goes away, as a container's start does.
     pub async fn start_exec(&self, id: &str, size: Option<WindowSize>) -> Result<Option<UnixStream>, Error> {
         let exec = self.exec(id)?;
         let container = self.containers.find(exec.container.as_str())?;
         exec.begin()?;
+        let engine = self.clone();
+        let start = async move { engine.start_begun_exec(exec, container, size).await };
+        self.reaper.spawn(start).await?
+    }
+
+    async fn start_begun_exec(
+        &self,
+        exec: Arc<Exec>,
+        container: Arc<Container>,
+        size: Option<WindowSize>,
+    ) -> Result<Option<UnixStream>, Error> {
         let (engine, starting) = (self.clone(), exec.clone());
         let started =
             tokio::task::spawn_blocking(move || engine.start_exec_process(&container, &starting, size)).await?;
@@ -139,7 +150,7 @@ impl Engine {
                 exec.set_state(ExecState::Ended {
                     code: exit_code_of(&error),
                 });
-                folder::remove(&self.instance.state_dir(id));
+                folder::remove(&self.instance.state_dir(exec.id.as_str()));
                 return Err(error);
             }
         };

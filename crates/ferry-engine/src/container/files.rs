@@ -15,7 +15,7 @@ pub(crate) fn write_network_files(
     let files = [
         ("hostname", format!("{hostname}\n")),
         ("hosts", network::hosts_file(hostname, host, endpoint)),
-        ("resolv.conf", network::resolv_conf(&host.network)),
+        ("resolv.conf", network::resolv_conf(host)),
     ];
     for (name, contents) in files {
         let path = dir.join(name);

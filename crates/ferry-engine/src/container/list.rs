@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Container, Phase};
-use crate::Engine;
+use crate::{Engine, label};
 
 /// Which containers a list holds. Source: Docker Engine API `ContainerList`, parameter `filters`;
 /// values of one key are alternatives, keys restrict each other.
@@ -63,17 +63,9 @@ impl ListFilter {
             && any(&self.names, &|part| name.contains(part.trim_start_matches('/')))
             && any(&self.states, &|word| state.phase.as_str() == word)
             && any(&self.images, &|image| {
-                container.config.options.image == image
-                    || container
-                        .config
-                        .image_id
-                        .hex()
-                        .starts_with(image.trim_start_matches("sha256:"))
+                container.config.options.image == image || container.config.is_of_image(image)
             })
             && (self.exit_codes.is_empty() || self.exit_codes.iter().any(ended))
-            && self.labels.iter().all(|label| match label.split_once('=') {
-                Some((key, value)) => container.config.labels.get(key).is_some_and(|is| is == value),
-                None => container.config.labels.contains_key(label),
-            })
+            && label::has_all(&container.config.labels, &self.labels)
     }
 }

@@ -10,11 +10,13 @@ mod kill;
 mod list;
 mod logs;
 mod options;
+mod prune;
 mod record;
 mod recover;
 mod remove;
 mod rename;
 mod resize;
+mod size;
 pub(crate) mod spec;
 pub(crate) mod start;
 mod state;
@@ -40,11 +42,13 @@ pub use id::{ContainerId, is_name};
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogRequest, LogStream};
 pub use options::{
-    Bind, Confinement, ContainerOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit, RootAccess,
-    StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, ContainerOptions, DnsOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit,
+    RootAccess, StdinMode, StopTimeout, Terminal,
 };
+pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;
 pub use remove::Removal;
+pub use size::ContainerSize;
 pub use start::Started;
 pub use state::{Phase, State, WaitCondition};
 pub use stop::Stopped;

@@ -1,6 +1,7 @@
 //! What a person asks for when a container is created.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,8 +62,22 @@ pub struct HostOptions {
     pub cap_drop: Vec<String>,
     /// Lines `name:address` for `/etc/hosts`.
     pub extra_hosts: Vec<String>,
+    /// What `/etc/resolv.conf` says instead of the host's.
+    #[serde(default)]
+    pub dns: DnsOptions,
     /// Log of the container's output.
     pub log: LogOptions,
+}
+
+/// Name servers and the like; each that is not empty takes the place of the host's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsOptions {
+    /// Name servers.
+    pub servers: Vec<IpAddr>,
+    /// Domains that are tried after a short name; `.` alone means none.
+    pub search: Vec<String>,
+    /// Options such as `ndots:2`.
+    pub options: Vec<String>,
 }
 
 /// What becomes of a container when its process ends.

@@ -15,8 +15,12 @@ use super::{Container, ContainerId, ContainerOptions, Error};
 pub struct ContainerConfig {
     /// What was asked for.
     pub options: ContainerOptions,
+    /// The image's id: the digest of its index or manifest. Records of the first engines lack it.
+    #[serde(default)]
+    pub image: Option<Digest>,
     /// Digest of the image's config.
-    pub image_id: Digest,
+    #[serde(rename = "image_id")]
+    pub config_digest: Digest,
     /// Digest of the image's manifest.
     pub manifest: Digest,
     /// The image's platform.
@@ -37,6 +41,19 @@ pub struct ContainerConfig {
     pub labels: BTreeMap<String, String>,
     /// Signal that asks the process to stop.
     pub stop_signal: Option<String>,
+}
+
+impl ContainerConfig {
+    /// The image's id, as `ferry images` shows it; in an old record, the digest of its config.
+    pub fn image_id(&self) -> &Digest {
+        self.image.as_ref().unwrap_or(&self.config_digest)
+    }
+
+    /// Whether `id` is the beginning of the image's id, or of the digest of its config.
+    pub(super) fn is_of_image(&self, id: &str) -> bool {
+        let hex = id.strip_prefix("sha256:").unwrap_or(id);
+        self.image_id().hex().starts_with(hex) || self.config_digest.hex().starts_with(hex)
+    }
 }
 
 /// The file `config.json` of a container, version 1.

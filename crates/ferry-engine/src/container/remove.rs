@@ -18,9 +18,14 @@ pub enum Removal {
 }
 
 impl Engine {
-    /// Removes a container. Docker Engine API `ContainerDelete`.
+    /// Removes a container. Docker Engine API `ContainerDelete`. Goes on to its end if the caller goes away.
     pub async fn remove_container(&self, wanted: &str, removal: Removal) -> Result<(), Error> {
         let container = self.containers.find(wanted)?;
+        let engine = self.clone();
+        tokio::spawn(async move { engine.remove_found(container, removal).await }).await?
+    }
+
+    async fn remove_found(&self, container: Arc<Container>, removal: Removal) -> Result<(), Error> {
         let _lifecycle = container.lifecycle.lock().await;
         match (container.state().phase, removal) {
             (Phase::Removed, _) => return Err(Error::BeingRemoved(container.id.to_string())),
@@ -43,10 +48,14 @@ impl Engine {
 
     /// Makes a container that does not run invisible, and deletes its files in the background.
     pub(super) fn remove_now(&self, container: &Arc<Container>) {
-        self.containers.remove(container);
-        self.announce_removal(container);
+        self.make_invisible(container);
         let (engine, container) = (self.clone(), container.clone());
         self.reaper.spawn_blocking(move || engine.delete_files(&container));
+    }
+
+    pub(super) fn make_invisible(&self, container: &Container) {
+        self.containers.remove(container);
+        self.announce_removal(container);
     }
 
     pub(super) fn announce_removal(&self, container: &Container) {

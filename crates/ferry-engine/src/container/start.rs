@@ -23,9 +23,16 @@ pub enum Started {
 type Running = (Arc<Launched>, UnixStream, time::OffsetDateTime);
 
 impl Engine {
-    /// Starts a container. Docker Engine API `ContainerStart`.
+    /// Starts a container. Docker Engine API `ContainerStart`. Goes on to its end if the caller goes away:
+    /// half a start would be a process that nobody watches.
     pub async fn start_container(&self, wanted: &str) -> Result<Started, Error> {
         let container = self.containers.find(wanted)?;
+        let engine = self.clone();
+        let start = async move { engine.start_found(container).await };
+        self.reaper.spawn(start).await?
+    }
+
+    async fn start_found(&self, container: Arc<Container>) -> Result<Started, Error> {
         let _lifecycle = container.lifecycle.lock().await;
         match container.state.borrow().phase {
             Phase::Running => return Ok(Started::Already),

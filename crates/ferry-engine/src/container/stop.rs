@@ -62,11 +62,16 @@ impl Engine {
         signal: Option<&str>,
         timeout: Option<StopTimeout>,
     ) -> Result<(), Error> {
-        self.stop_container(wanted, signal, timeout).await?;
-        self.start_container(wanted).await?;
+        let (engine, signal) = (self.clone(), signal.map(str::to_owned));
         let container = self.containers.find(wanted)?;
-        self.events
-            .send("container", "restart", container.id.as_str(), container.attributes());
-        Ok(())
+        // A caller that goes away meanwhile wanted it to run.
+        let restart = async move {
+            let id = container.id.as_str();
+            engine.stop_container(id, signal.as_deref(), timeout).await?;
+            engine.start_container(id).await?;
+            engine.events.send("container", "restart", id, container.attributes());
+            Ok(())
+        };
+        tokio::spawn(restart).await?
     }
 }

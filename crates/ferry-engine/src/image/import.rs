@@ -114,7 +114,7 @@ impl Engine {
         // Nobody watches; a channel without a reader is no hindrance to the builder.
         let (events, _) = tokio::sync::mpsc::channel(1);
         let built = Box::pin(self.build(order, events)).await;
-        self.remove_image_names(&[name])?;
+        self.remove_image_names(&self.hold_names(), &[name])?;
         Ok(built.map_err(Box::new)?.target.clone())
     }
 

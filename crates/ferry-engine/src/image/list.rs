@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::names::NamedImage;
 use super::usage::{self, Uses};
 use super::{Error, pattern};
-use crate::Engine;
+use crate::{Engine, label};
 
 /// An image as a list shows it.
 #[derive(Debug, Clone)]
@@ -175,10 +175,7 @@ impl ListFilter {
         let later = bounds
             .since
             .is_none_or(|since| image.created.is_some_and(|created| created > since));
-        let has_labels = self.labels.iter().all(|label| match label.split_once('=') {
-            Some((key, value)) => image.labels.get(key).is_some_and(|is| is == value),
-            None => image.labels.contains_key(label),
-        });
+        let has_labels = label::has_all(&image.labels, &self.labels);
         earlier(bounds.before) && earlier(self.until) && later && has_labels
     }
 }

@@ -16,7 +16,7 @@ use crate::Engine;
 /// Names of dangling images; the top-level domain is reserved for what does not exist (RFC 2606).
 const DANGLING: &str = "ferry.invalid/dangling";
 
-/// Held while names change, so that an image is dangling or named but never both or neither.
+/// Held while names change, so that an image is dangling or named but never both or neither, and used or removed.
 #[derive(Debug, Default)]
 pub(crate) struct Naming(Mutex<()>);
 
@@ -33,10 +33,10 @@ pub(crate) struct NamedImage {
     pub(crate) tagged_at: i64,
 }
 
-impl Naming {
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// As long as it lives, no image gets or loses a name, and no container comes to use one.
+#[must_use = "names change again as soon as it is dropped"]
+pub(crate) struct NamesHeld<'a> {
+    _guard: MutexGuard<'a, ()>,
 }
 
 impl NamedImage {
@@ -68,6 +68,24 @@ impl NamedImage {
 }
 
 impl Engine {
+    /// Waits until nobody changes names.
+    pub(crate) fn hold_names(&self) -> NamesHeld<'_> {
+        NamesHeld {
+            _guard: self.naming.0.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Makes a use of the image that was called `name` known by `announce`, so that of a removal and the use one wins.
+    pub(crate) fn use_image(&self, name: &str, target: &Descriptor, announce: impl FnOnce()) -> Result<(), Error> {
+        let _names = self.hold_names();
+        let records = self.store.images().list();
+        if !records.iter().any(|record| record.target.digest() == target.digest()) {
+            return Err(Error::NoSuchImage(name.to_owned()));
+        }
+        announce();
+        Ok(())
+    }
+
     /// All images, each with its names, in the order of their ids.
     pub(crate) fn named_images(&self) -> Result<Vec<NamedImage>, Error> {
         let mut images: BTreeMap<Digest, NamedImage> = BTreeMap::new();
@@ -97,7 +115,7 @@ impl Engine {
     /// Makes `name` point at `target`. What it pointed at before stays, dangling if this was its last name.
     /// Durable when this returns.
     pub(crate) fn set_image_name(&self, name: &Reference, target: &Descriptor) -> Result<(), Error> {
-        let _naming = self.naming.lock();
+        let _names = self.hold_names();
         let before = self.store.images().put(name, target.clone())?;
         let images = self.store.images();
         if let Some(before) = before.filter(|before| before.digest() != target.digest())
@@ -113,7 +131,7 @@ impl Engine {
 
     /// Keeps `target` without a name.
     pub(crate) fn keep_nameless(&self, target: &Descriptor) -> Result<(), Error> {
-        let _naming = self.naming.lock();
+        let _names = self.hold_names();
         if !has_names(&self.store, target) {
             self.store.images().put(&dangling(target)?, target.clone())?;
         }
@@ -121,8 +139,7 @@ impl Engine {
     }
 
     /// Removes `names`, the last ones of an image among them if it is to go.
-    pub(crate) fn remove_image_names(&self, names: &[Reference]) -> Result<(), Error> {
-        let _naming = self.naming.lock();
+    pub(crate) fn remove_image_names(&self, _held: &NamesHeld<'_>, names: &[Reference]) -> Result<(), Error> {
         for name in names {
             match self.store.images().remove(name) {
                 Ok(_) | Err(ferry_store::Error::ImageMissing(_)) => {}

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::remove::{Fate, Removed};
+use super::remove::{Fate, Removal, Removed};
 use super::{Error, usage};
-use crate::Engine;
+use crate::{Engine, label};
 
 /// Which unused images go. Source: Docker Engine API `ImagePrune`, parameter `filters`.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +44,7 @@ impl Engine {
     /// Removes images that no container uses, then all content that nothing holds.
     pub async fn prune_images(&self, filter: PruneFilter) -> Result<Pruned, Error> {
         let removed = self.blocking(move |engine| engine.prune_images_now(&filter)).await?;
-        let reclaimed = self.collect_garbage().await?;
+        let reclaimed = self.free_garbage().await?;
         self.events.send(
             "image",
             "prune",
@@ -58,17 +58,22 @@ impl Engine {
     }
 
     fn prune_images_now(&self, filter: &PruneFilter) -> Result<Vec<Removed>, Error> {
-        let uses = usage::of_containers(self);
         let mut removed = Vec::new();
         for image in self.named_images()? {
-            if filter.scope == PruneScope::Dangling && !image.is_dangling() {
+            let summary = self.summarize(&image, &usage::Uses::default())?;
+            if !filter.matches(summary.created, &summary.labels) {
                 continue;
             }
-            let summary = self.summarize(&image, &uses)?;
-            if summary.containers > 0 || !filter.matches(summary.created, &summary.labels) {
+            let names = self.hold_names();
+            // It may have got a name or a container meanwhile, or be gone.
+            let Some(image) = self.named_images()?.into_iter().find(|now| now.id == image.id) else {
                 continue;
+            };
+            let is_spared = filter.scope == PruneScope::Dangling && !image.is_dangling();
+            let holder = self.holder(&image, &usage::of_containers(self), Removal::Careful)?;
+            if !is_spared && holder.is_none() {
+                removed.extend(self.untag(&names, &image, &image.names, Fate::Goes)?);
             }
-            removed.extend(self.untag(&image, &image.names, Fate::Goes)?);
         }
         Ok(removed)
     }
@@ -76,13 +81,9 @@ impl Engine {
 
 impl PruneFilter {
     fn matches(&self, created: Option<OffsetDateTime>, labels: &BTreeMap<String, String>) -> bool {
-        let has = |wanted: &String| match wanted.split_once('=') {
-            Some((key, value)) => labels.get(key).is_some_and(|is| is == value),
-            None => labels.contains_key(wanted),
-        };
         let is_old = self
             .until
             .is_none_or(|until| created.is_some_and(|created| created < until));
-        is_old && self.labels.iter().all(has) && !self.not_labels.iter().any(has)
+        is_old && label::has_all(labels, &self.labels) && !label::has_any(labels, &self.not_labels)
     }
 }

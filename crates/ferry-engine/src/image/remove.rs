@@ -3,7 +3,7 @@
 use ferry_oci::{Digest, Reference};
 
 use super::Error;
-use super::names::{NamedImage, dangling, tagged};
+use super::names::{NamedImage, NamesHeld, dangling, tagged};
 use super::usage::{self, Use, Uses};
 use crate::Engine;
 
@@ -44,12 +44,13 @@ impl Engine {
 
     fn remove_image_now(&self, wanted: &str, removal: Removal) -> Result<Vec<Removed>, Error> {
         let target = self.find_image(wanted)?;
+        let names = self.hold_names();
         let image = self.named_image(&target)?;
         let uses = usage::of_containers(self);
         let chosen = self.names_meant(wanted, &image);
         match chosen {
             // By name: others may go on using the image under theirs.
-            Some(name) if image.names.len() > 1 => self.untag(&image, std::slice::from_ref(&name), Fate::Stays),
+            Some(name) if image.names.len() > 1 => self.untag(&names, &image, std::slice::from_ref(&name), Fate::Stays),
             Some(name) => {
                 let held = self.holder(&image, &uses, removal)?;
                 if let Some(holder) = held {
@@ -59,7 +60,7 @@ impl Engine {
                         image: image.id.short(),
                     });
                 }
-                self.untag(&image, &image.names.clone(), Fate::Goes)
+                self.untag(&names, &image, &image.names, Fate::Goes)
             }
             None => {
                 if removal == Removal::Careful && repositories(&image) > 1 {
@@ -72,7 +73,7 @@ impl Engine {
                         is_running: holder.is_running,
                     });
                 }
-                self.untag(&image, &image.names.clone(), Fate::Goes)
+                self.untag(&names, &image, &image.names, Fate::Goes)
             }
         }
     }
@@ -84,7 +85,7 @@ impl Engine {
     }
 
     /// A container that stands in the way.
-    fn holder(&self, image: &NamedImage, uses: &Uses, removal: Removal) -> Result<Option<Use>, Error> {
+    pub(super) fn holder(&self, image: &NamedImage, uses: &Uses, removal: Removal) -> Result<Option<Use>, Error> {
         for entry in self.store.platforms(&image.target)? {
             let holder = uses
                 .of(&entry.descriptor)
@@ -97,12 +98,18 @@ impl Engine {
         Ok(None)
     }
 
-    pub(super) fn untag(&self, image: &NamedImage, names: &[Reference], fate: Fate) -> Result<Vec<Removed>, Error> {
+    pub(super) fn untag(
+        &self,
+        held: &NamesHeld<'_>,
+        image: &NamedImage,
+        names: &[Reference],
+        fate: Fate,
+    ) -> Result<Vec<Removed>, Error> {
         let mut records = names.to_vec();
         if fate == Fate::Goes {
             records.push(dangling(&image.target)?);
         }
-        self.remove_image_names(&records)?;
+        self.remove_image_names(held, &records)?;
         let mut removed = Vec::new();
         for name in names {
             let shown = tagged(name);

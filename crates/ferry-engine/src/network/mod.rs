@@ -9,6 +9,7 @@ use ferry_net::ipam::{self, Pool, PoolOptions};
 use ferry_net::{
     BridgeConfig, BridgeNetwork, EndpointConfig, Family, InterfaceAddress, LinkName, MacAddress, hosts, resolv,
 };
+use ferry_oci::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::Instance;
@@ -58,10 +59,21 @@ impl ferry_store::record::Record for Endpoint {
 }
 
 impl Endpoint {
+    /// Its id, which is another one after each start.
+    pub fn id(&self) -> String {
+        Digest::of(self.veth.to_string().as_bytes()).hex()
+    }
+
     /// Its hardware address.
     pub fn mac(&self) -> MacAddress {
         MacAddress::for_address(self.address)
     }
+}
+
+/// The id that a network of this engine is known by.
+pub fn id_of(instance: &Instance, network: &NetworkMode) -> String {
+    let name = format!("{} {network:?}", instance.name());
+    Digest::of(name.as_bytes()).hex()
 }
 
 /// The networks of an engine.
@@ -253,7 +265,7 @@ pub(crate) fn hosts_file(hostname: &str, host: &HostOptions, endpoint: Option<&E
 }
 
 /// `name:address` or `name=address`; `host-gateway` is the bridge.
-pub(crate) fn parse_extra_host(line: &str, endpoint: Option<&Endpoint>) -> Option<(String, IpAddr)> {
+pub fn parse_extra_host(line: &str, endpoint: Option<&Endpoint>) -> Option<(String, IpAddr)> {
     let (name, address) = line.split_once(['=', ':'])?;
     let address = match (address, endpoint) {
         ("host-gateway", Some(endpoint)) => endpoint.gateway,
@@ -264,16 +276,22 @@ pub(crate) fn parse_extra_host(line: &str, endpoint: Option<&Endpoint>) -> Optio
 }
 
 /// A container's `/etc/resolv.conf`: the host's own where they share a network, else what of it can be
-/// reached from a bridge.
-pub(crate) fn resolv_conf(network: &NetworkMode) -> String {
+/// reached from a bridge; and in either what was asked for.
+pub(crate) fn resolv_conf(options: &HostOptions) -> String {
+    let wishes = resolv::Wishes {
+        name_servers: options.dns.servers.clone(),
+        search: options.dns.search.clone(),
+        options: options.dns.options.clone(),
+    };
     let host = resolv::read_host().unwrap_or_else(|error| {
         tracing::warn!(%error, "containers get default name servers");
         String::new()
     });
-    match network {
-        NetworkMode::Host => host,
+    match options.network {
+        NetworkMode::Host if wishes == resolv::Wishes::default() => host,
+        NetworkMode::Host => resolv::ResolvConf::parse(&host).with(&wishes).to_string(),
         NetworkMode::Bridge | NetworkMode::None => {
-            let (conf, origin) = resolv::for_container(&host, &resolv::Wishes::default(), &[Family::V4]);
+            let (conf, origin) = resolv::for_container(&host, &wishes, &[Family::V4]);
             tracing::trace!(?origin, "name servers of a container");
             conf.to_string()
         }

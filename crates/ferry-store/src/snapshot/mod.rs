@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::commit::{CommitOptions, Committed};
 use self::parents::TopMetadata;
+use crate::disk_usage::disk_usage;
 use crate::error::RecordError;
 use crate::layer::stored;
 use crate::record::{self, Record};
@@ -138,6 +139,11 @@ impl<'a> Snapshots<'a> {
     /// is none. What is mounted from it stays mounted.
     pub fn remove(&self, id: &SnapshotId) -> Result<(), Error> {
         self.store.discard(&self.folder(id))
+    }
+
+    /// Bytes on disk of what was written into the snapshot, blocks of directories included, as du counts them.
+    pub fn size(&self, id: &SnapshotId) -> Result<u64, Error> {
+        disk_usage(&self.get(id)?.overlay.upper)
     }
 
     /// All snapshots, in no order.

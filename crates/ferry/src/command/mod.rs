@@ -1,5 +1,6 @@
 //! The commands: one file each, below its noun; this table is what the command line knows of them.
 
+mod builder;
 mod container;
 mod daemon;
 mod each;
@@ -152,6 +153,14 @@ pub(crate) static TOP: &[Row] = &[
 
 /// The nouns.
 pub(crate) static NOUNS: &[Noun] = &[
+    Noun {
+        name: "builder",
+        about: "Builds",
+        rows: &[
+            row::<image::build::Build>("build", &[]),
+            row::<builder::prune::Prune>("prune", &[]),
+        ],
+    },
     Noun {
         name: "container",
         about: "Containers",

@@ -1,6 +1,7 @@
 //! One request to an engine, and the shapes its answer can be read in.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
@@ -22,6 +23,11 @@ use super::{ApiVersion, Engine, Error, Lines};
 const LONGEST_ERROR: usize = 1 << 20;
 /// Longest JSON answer that is read (bytes).
 const LONGEST_ANSWER: usize = 256 << 20;
+
+/// Pause before a question is asked again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// What the pause does not reach.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The body of a request.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -207,16 +213,41 @@ impl<'e> Request<'e> {
             HeaderValue::from_static(concat!("ferry/", env!("CARGO_PKG_VERSION"))),
         );
         *request.headers_mut() = self.headers;
-        let mut sender = self.engine.connection().await?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| Error::Broken(error.into()))?;
+        let (sender, response) = exchange(self.engine, request).await?;
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(refusal(response).await?);
         }
         Ok((sender, response))
+    }
+}
+
+/// Sends a request and reads the answer's head. A question is asked again of an engine that takes the place
+/// of one which went away meanwhile; for anything else nobody knows whether it was done.
+async fn exchange(engine: &Engine, request: http::Request<Body>) -> Result<(Sender, http::Response<Incoming>), Error> {
+    let question = (request.method() == Method::GET).then(|| {
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        move || {
+            let mut again = http::Request::new(empty());
+            *again.uri_mut() = uri.clone();
+            *again.headers_mut() = headers.clone();
+            again
+        }
+    });
+    let mut request = request;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut sender = engine.connection().await?;
+        match (sender.send_request(request).await, &question) {
+            (Ok(response), _) => return Ok((sender, response)),
+            (Err(_), Some(question)) if pause < LONGEST_PAUSE => {
+                // An engine that was killed takes a moment until nobody listens any longer.
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                request = question();
+            }
+            (Err(error), _) => return Err(Error::Broken(error.into())),
+        }
     }
 }
 

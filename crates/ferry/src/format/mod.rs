@@ -3,6 +3,7 @@
 pub(crate) mod age;
 pub(crate) mod json;
 pub(crate) mod list;
+pub(crate) mod quote;
 pub(crate) mod size;
 pub(crate) mod table;
 pub(crate) mod template;

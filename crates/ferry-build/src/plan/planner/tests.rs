@@ -21,7 +21,7 @@ fn planned(text: &str, platforms: &[&str]) -> Plan {
         match plan(&file, &request, target, &platforms, &images) {
             Ok(Planned::Complete(plan)) => return *plan,
             Ok(Planned::Needs(needs)) => {
-                for key in needs {
+                for key in needs.into_keys() {
                     let mut config = ImageConfig::default();
                     config.config.working_dir = key.platform.to_string();
                     if key.reference.familiar() == "tools:latest" {

@@ -33,6 +33,7 @@ pub(super) fn status(error: &BuildError) -> Status {
 fn hint_of_port(error: &BuildError) -> Option<String> {
     let port = match error {
         BuildError::Port(port) => port,
+        BuildError::Base(base) => &base.failure,
         BuildError::Vertex(vertex) => match &vertex.failure {
             StepFailure::Port(port) => port,
             _ => return None,

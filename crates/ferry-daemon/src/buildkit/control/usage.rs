@@ -1,7 +1,7 @@
 //! `Control.DiskUsage` and `Control.Prune`: the build cache as BuildKit's records.
 
 use bollard_buildkit_proto::moby::buildkit::v1::{PruneRequest, UsageRecord};
-use ferry_engine::build::{CachePruneFilter, CachePruneScope, CachedStep, Holder};
+use ferry_engine::build::{CacheKind, CachePruneFilter, CachePruneScope, CachedStep, Holder};
 use tonic::Status;
 
 use super::failure;
@@ -50,8 +50,13 @@ fn record(step: CachedStep) -> UsageRecord {
         created_at: Some(timestamp(step.created)),
         usage_count: 1,
         description: step.name,
-        record_type: "regular".to_owned(),
-        shared: step.holder == Holder::Image,
+        record_type: match step.kind {
+            CacheKind::Step => "regular",
+            CacheKind::Mount => "exec.cachemount",
+            CacheKind::Context => "source.local",
+        }
+        .to_owned(),
+        shared: step.holder != Holder::CacheAlone,
         ..UsageRecord::default()
     }
 }

@@ -85,11 +85,25 @@ impl Contexts {
         &self.shared.root
     }
 
-    /// Forgets all contexts; those in use go when their builds end.
+    /// Forgets all contexts; those in use go when their builds end, the others before this returns.
     pub fn clear(&self) {
-        for (_, kept) in self.lock().drain() {
+        let forgotten: Vec<Kept> = self.lock().drain().map(|(_, kept)| kept).collect();
+        for kept in forgotten {
             kept.tree.supersede();
+            if let Some(tree) = Arc::into_inner(kept.tree) {
+                tree.remove();
+            }
         }
+    }
+
+    /// The directories of the contexts that are kept, each by its key, with when it was last asked for.
+    pub(crate) fn kept(&self) -> Vec<(Digest, PathBuf, SystemTime)> {
+        let newest = self.lock();
+        let kept = newest.iter().filter_map(|(key, kept)| {
+            let key = format!("sha256:{}", key.0).parse().ok()?;
+            Some((key, kept.tree.path().to_owned(), kept.used))
+        });
+        kept.collect()
     }
 
     /// A path for a new directory of `key`, which does not exist yet.

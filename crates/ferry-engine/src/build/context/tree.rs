@@ -69,6 +69,15 @@ impl Tree {
         self.received_ns
     }
 
+    /// Removes its directory, as its last user.
+    pub(super) fn remove(self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove a build context");
+        }
+    }
+
     /// Says that nobody will ask for this tree again.
     pub(super) fn supersede(&self) {
         self.superseded.store(true, Ordering::Release);

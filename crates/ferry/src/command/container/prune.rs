@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::ps::filters;
 use crate::command::Verb;
-use crate::command::system::prune::{Pruned, agrees, reclaimed};
+use crate::command::system::prune::{PruneFlags, Pruned, agrees, reclaimed};
 use crate::failure::{ExitStatus, Outcome};
 use crate::invocation::Invocation;
 use crate::terminal;
@@ -12,25 +12,21 @@ use crate::terminal;
 /// `ferry container prune`.
 #[derive(Debug, Args)]
 pub(crate) struct Prune {
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
-    /// Remove only what holds: until=24h, label=…
-    #[arg(long, value_name = "FILTER")]
-    filter: Vec<String>,
+    #[command(flatten)]
+    flags: PruneFlags,
 }
 
 impl Verb for Prune {
     const ABOUT: &'static str = "Remove containers that have ended";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        if !agrees(self.force, "This removes all containers that have ended.")? {
+        if !agrees(self.flags.force, "This removes all containers that have ended.")? {
             return Ok(ExitStatus::SUCCESS);
         }
         let pruned: Pruned = invocation
             .engine()?
             .post("/containers/prune")
-            .query_opt("filters", filters(&self.filter)?)
+            .query_opt("filters", filters(&self.flags.filter)?)
             .json()
             .await?;
         for id in &pruned.containers {

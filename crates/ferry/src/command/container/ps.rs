@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::command::Verb;
 use crate::failure::{ExitStatus, Explain, Failure, Outcome};
 use crate::format::list::{Column, Style, render};
+use crate::format::quote::quote;
 use crate::format::{age, size, table, when};
 use crate::invocation::Invocation;
 use crate::terminal;
@@ -45,7 +46,7 @@ pub(crate) struct Ps {
     size: bool,
 }
 
-const COLUMNS: &[Column] = &[
+pub(crate) const COLUMNS: &[Column] = &[
     Column {
         field: "ID",
         head: "CONTAINER ID",
@@ -171,7 +172,8 @@ pub(crate) fn short_id(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-fn row(container: &ContainerSummary, truncate: bool, now: SystemTime) -> Value {
+/// A container as a row of a list.
+pub(crate) fn row(container: &ContainerSummary, truncate: bool, now: SystemTime) -> Value {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let id = text(&container.id);
     let command = text(&container.command);
@@ -234,7 +236,7 @@ fn row(container: &ContainerSummary, truncate: bool, now: SystemTime) -> Value {
     json!({
         "ID": if truncate { short_id(&id) } else { &id },
         "Image": image(container, truncate),
-        "Command": format!("\"{}\"", if truncate { table::shorten(&command, COMMAND_LENGTH) } else { command }),
+        "Command": quote(&if truncate { table::shorten(&command, COMMAND_LENGTH) } else { command }),
         "CreatedAt": when::in_list(created),
         "RunningFor": age::since(created, now),
         "Ports": ports(container.ports.as_deref().unwrap_or_default()),

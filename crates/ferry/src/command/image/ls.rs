@@ -43,7 +43,7 @@ pub(crate) struct Images {
     name: Option<String>,
 }
 
-const COLUMNS: &[Column] = &[
+pub(crate) const COLUMNS: &[Column] = &[
     Column {
         field: "Repository",
         head: "REPOSITORY",
@@ -136,7 +136,7 @@ impl Verb for Images {
 }
 
 /// An image has a row for each of its names, and with digests for each of these.
-fn rows(image: &ImageSummary, truncate: bool, with_digests: bool, now: SystemTime) -> Vec<Value> {
+pub(crate) fn rows(image: &ImageSummary, truncate: bool, with_digests: bool, now: SystemTime) -> Vec<Value> {
     let none = || "<none>".to_owned();
     let digest_of = |repository: &str| {
         image

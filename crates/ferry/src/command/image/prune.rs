@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::command::Verb;
 use crate::command::container::ps::filters;
-use crate::command::system::prune::{Pruned, agrees, reclaimed};
+use crate::command::system::prune::{PruneFlags, Pruned, agrees, reclaimed};
 use crate::failure::{ExitStatus, Outcome};
 use crate::invocation::Invocation;
 use crate::terminal;
@@ -15,12 +15,8 @@ pub(crate) struct Prune {
     /// Remove those with a name too
     #[arg(short, long)]
     all: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
-    /// Remove only what holds: until=24h, label=…
-    #[arg(long, value_name = "FILTER")]
-    filter: Vec<String>,
+    #[command(flatten)]
+    flags: PruneFlags,
 }
 
 impl Verb for Prune {
@@ -32,10 +28,10 @@ impl Verb for Prune {
         } else {
             "This removes all images without a name."
         };
-        if !agrees(self.force, question)? {
+        if !agrees(self.flags.force, question)? {
             return Ok(ExitStatus::SUCCESS);
         }
-        let mut flags = self.filter;
+        let mut flags = self.flags.filter;
         flags.push(format!("dangling={}", !self.all));
         let pruned: Pruned = invocation
             .engine()?

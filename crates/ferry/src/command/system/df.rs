@@ -15,8 +15,11 @@ use crate::terminal;
 #[derive(Debug, Args)]
 pub(crate) struct Df {
     /// table, json, or a Go template
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "verbose")]
     format: Option<String>,
+    /// Show each image, container and step
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -47,10 +50,18 @@ const COLUMNS: &[Column] = &[
 #[serde(default, rename_all = "PascalCase")]
 struct Usage {
     layers_size: i64,
+    image_usage: Option<Counted>,
     images: Option<Vec<Image>>,
     containers: Option<Vec<Container>>,
     volumes: Option<Vec<Volume>>,
     build_cache: Option<Vec<Cache>>,
+}
+
+/// What newer engines count themselves.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Counted {
+    reclaimable: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,7 +104,13 @@ impl Verb for Df {
     const ABOUT: &'static str = "Show what images, containers and the build cache take";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        let usage: Usage = invocation.engine()?.get("/system/df").json().await?;
+        let request = invocation.engine()?.get("/system/df");
+        if self.verbose {
+            let text = super::df_verbose::text(&request.query("verbose", "1").json().await?)?;
+            terminal::print(&text).explain(|| "cannot write the list")?;
+            return Ok(ExitStatus::SUCCESS);
+        }
+        let usage: Usage = request.json().await?;
         let style = Style {
             format: self.format.as_deref(),
             quiet: None,
@@ -127,7 +144,10 @@ fn rows(usage: &Usage) -> Vec<Value> {
             images.len(),
             images.iter().filter(|image| image.containers > 0).count(),
             usage.layers_size,
-            usage.layers_size - used,
+            usage
+                .image_usage
+                .as_ref()
+                .map_or(usage.layers_size - used, |counted| counted.reclaimable),
         ),
         row(
             "Containers",

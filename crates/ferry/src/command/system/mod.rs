@@ -2,6 +2,7 @@
 
 pub(super) mod completion;
 pub(super) mod df;
+mod df_verbose;
 pub(super) mod dial_stdio;
 pub(super) mod info;
 pub(super) mod inspect;

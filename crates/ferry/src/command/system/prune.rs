@@ -17,12 +17,19 @@ pub(crate) struct Prune {
     /// Remove all images without a container, not just those without a name
     #[arg(short, long)]
     all: bool,
+    #[command(flatten)]
+    flags: PruneFlags,
+}
+
+/// Flags of every prune.
+#[derive(Debug, Args)]
+pub(crate) struct PruneFlags {
     /// Do not ask
     #[arg(short, long)]
-    force: bool,
+    pub(crate) force: bool,
     /// Remove only what holds: until=24h, label=…
     #[arg(long, value_name = "FILTER")]
-    filter: Vec<String>,
+    pub(crate) filter: Vec<String>,
 }
 
 /// What was removed (Docker Engine API, the prune endpoints).
@@ -40,7 +47,7 @@ pub(crate) struct Pruned {
     networks: Vec<String>,
     /// Build cache by ID.
     #[serde(rename = "CachesDeleted", deserialize_with = "or_none")]
-    caches: Vec<String>,
+    pub(crate) caches: Vec<String>,
     /// What became free (bytes).
     #[serde(rename = "SpaceReclaimed")]
     pub(crate) bytes: u64,
@@ -63,12 +70,12 @@ impl Verb for Prune {
         let question = format!(
             "This removes all containers that have ended, networks without a container, {images}, and the unused build cache."
         );
-        if !agrees(self.force, &question)? {
+        if !agrees(self.flags.force, &question)? {
             return Ok(ExitStatus::SUCCESS);
         }
         let engine = invocation.engine()?;
-        let plain = filters(&self.filter)?;
-        let mut image_flags = self.filter.clone();
+        let plain = filters(&self.flags.filter)?;
+        let mut image_flags = self.flags.filter.clone();
         image_flags.push(format!("dangling={}", !self.all));
         let of_images = filters(&image_flags)?;
         let mut bytes = 0_u64;
@@ -78,7 +85,10 @@ impl Verb for Prune {
             ("/images/prune", &of_images, "Deleted images:"),
             ("/build/prune", &plain, "Deleted build cache:"),
         ] {
-            let pruned: Pruned = match engine.post(path).query_opt("filters", filters.as_deref()).json().await {
+            let request = engine.post(path).query_opt("filters", filters.as_deref());
+            // Images know by a filter whether all are meant.
+            let request = request.query_if("all", self.all && path == "/build/prune");
+            let pruned: Pruned = match request.json().await {
                 Ok(pruned) => pruned,
                 // An engine without networks or a build cache of its own has none to prune.
                 Err(error)

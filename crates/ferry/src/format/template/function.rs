@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use super::print::{kind_of, text_of, truth};
+use crate::format::quote::quote;
 
 /// Longest result of padding (columns); more is a mistake.
 const WIDEST: usize = 4096;
@@ -260,7 +261,7 @@ fn one(flags: &str, verb: char, value: &Value) -> String {
     let zero = !left && digits.starts_with('0') && value.is_number();
     let room = digits.parse::<usize>().unwrap_or(0).min(WIDEST);
     let text = match (verb, value) {
-        ('q', value) => format!("{:?}", text_of(value)),
+        ('q', value) => quote(&text_of(value)),
         ('f', Value::Number(number)) => {
             format!(
                 "{:.*}",

@@ -1,0 +1,3 @@
+//! Commands about the builder.
+
+pub(super) mod prune;
