@@ -58,7 +58,7 @@ pub fn host_platform() -> Platform {
 }
 
 /// The parts from Debian that `scripts/debian-parts` fetched: `FERRY_TEST_PARTS`, or `target/test/parts`.
-fn parts() -> Option<PathBuf> {
+pub(crate) fn parts() -> Option<PathBuf> {
     let folder = match std::env::var_os("FERRY_TEST_PARTS") {
         Some(folder) => PathBuf::from(folder),
         None => workspace().join("target/test/parts"),

@@ -5,6 +5,7 @@
 //! An [`Engine`] is a `ferry daemon` with folders of its own; when it goes out of scope, it is stopped, and
 //! what it left in the kernel or on disk fails the test.
 
+mod docker;
 mod engine;
 mod host;
 mod image;
@@ -15,6 +16,7 @@ mod shell;
 mod skip;
 mod traces;
 
+pub use docker::{docker_client, docker_engine};
 pub use engine::{Emulators, Engine, Setup};
 pub use host::Host;
 pub use image::{PLATFORMS, Platform, host_platform};

@@ -36,14 +36,14 @@ pub async fn build(
     let events = EventSink::new(events);
     let lease = Arc::new(ports.store.lease());
     let epoch = epoch(&request)?;
-    let (file, ignore) = read(&request, ports, &events).await?;
+    let Definition { file, ignore, vertex } = read(&request, ports, &events).await?;
     let target = target(&file, &request)?;
     let platforms = match request.platforms.as_slice() {
         [] => vec![request.build_platform.clone()],
         platforms => platforms.to_vec(),
     };
     let (plan, images) = plan_all(&file, &request, target, &platforms, ports, &events).await?;
-    warn(&plan, &file, &events).await;
+    warn(&plan, &file, vertex, &events).await;
     let solver = Solver {
         plan: &plan,
         ports,
@@ -71,17 +71,26 @@ pub async fn build(
     .await
 }
 
-async fn read(request: &BuildRequest, ports: &Ports, events: &EventSink) -> Result<(Dockerfile, Ignore), BuildError> {
+/// What steers a build.
+struct Definition {
+    file: Dockerfile,
+    ignore: Ignore,
+    /// The vertex that the Dockerfile was loaded as.
+    vertex: VertexId,
+}
+
+async fn read(request: &BuildRequest, ports: &Ports, events: &EventSink) -> Result<Definition, BuildError> {
     let name = &request.dockerfile_name;
     let load = format!("[internal] load build definition from {name}");
     let told = Told::begin_internal(events, &load).await;
+    let vertex = told.id();
     let bytes = told
         .settle(read_dockerfile(ports.context.as_ref(), request).await)
         .await?;
     let file = Dockerfile::parse(name, &bytes)?;
     let told = Told::begin_internal(events, "[internal] load .dockerignore").await;
     let ignore = told.settle(read_ignore(ports.context.as_ref(), request).await).await?;
-    Ok((file, ignore))
+    Ok(Definition { file, ignore, vertex })
 }
 
 fn target(file: &Dockerfile, request: &BuildRequest) -> Result<usize, BuildError> {
@@ -152,12 +161,11 @@ async fn resolve(
     Ok(())
 }
 
-async fn warn(plan: &Plan, file: &Dockerfile, events: &EventSink) {
-    let load = format!("[internal] load build definition from {}", file.name);
+async fn warn(plan: &Plan, file: &Dockerfile, vertex: VertexId, events: &EventSink) {
     for oddity in &plan.warnings {
         events
             .send(BuildEvent::Warning(VertexWarning {
-                vertex: VertexId::of(load.as_bytes()),
+                vertex,
                 short: match oddity.rule {
                     Some(rule) => format!("{rule}: {} (line {})", oddity.short, oddity.lines.first),
                     None => oddity.short.clone(),

@@ -128,6 +128,14 @@ pub enum StepFailure {
         /// Its exit code.
         exit_code: i32,
     },
+    /// The client has no such secret, or one that cannot be a variable.
+    #[error("secret {id}: {reason}")]
+    Secret {
+        /// What the Dockerfile calls it.
+        id: String,
+        /// Why it cannot be used.
+        reason: &'static str,
+    },
     /// The process could not be started, or a base image not be had.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -237,7 +245,7 @@ impl StepFailure {
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Exit { .. } => ErrorClass::Invalid,
+            Self::Exit { .. } | Self::Secret { .. } => ErrorClass::Invalid,
             Self::Port(error) => error.class(),
             Self::Files(fault) => fault.class(),
             Self::Store(_) => ErrorClass::Internal,

@@ -47,9 +47,10 @@ pub use event::{
 pub use expand::{ExpandError, ExpandReason};
 pub use plan::PlanFault;
 pub use ports::{
-    BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError, Ports, Step,
+    BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError, Ports, Secret, Step,
     StepMount, StepNetwork, StepRunner,
 };
 pub use request::{BuildRequest, CacheUse, DEFAULT_EPOCH, Form, PullPolicy, StepLimits};
 pub use result::{BuildResult, BuiltImage};
+pub use solve::flatten;
 pub use source::{LineRange, Source};

@@ -134,11 +134,44 @@ pub enum MountSource {
         /// Whether the step may write.
         access: MountAccess,
     },
+    /// A secret of the client, as a file that only the step sees and that is never kept.
+    Secret {
+        /// What is in it.
+        secret: Secret,
+        /// Its permissions.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
     /// An empty tmpfs.
     Tmpfs {
         /// Its size; the kernel's default when absent.
         size_bytes: Option<u64>,
     },
+}
+
+/// A secret of the client; its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    /// Wraps what is secret.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// What is secret.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Whether a step may write to a mount.
@@ -150,7 +183,7 @@ pub enum MountAccess {
     ReadWrite,
 }
 
-/// The client's files: the Dockerfile, the ignore files and the build context.
+/// The client's files: the Dockerfile, the ignore files, the build context and secrets.
 #[async_trait]
 pub trait Context: Send + Sync {
     /// The text of `file`, or `None` where it is missing. More than `limit_bytes` is an error.
@@ -161,6 +194,11 @@ pub trait Context: Send + Sync {
     /// The directory may hold other files of the context that the filter excludes; the builder filters
     /// again. It does not change until the [`Context`] is dropped. Owners and times are not used.
     async fn sync(&self, filter: &ContextFilter) -> Result<PathBuf, PortError>;
+
+    /// The client's secret of that id, or `None` where it has none.
+    async fn secret(&self, _id: &str) -> Result<Option<Secret>, PortError> {
+        Ok(None)
+    }
 }
 
 /// A file that steers the build.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{BuildEvent, EventSink, StepOutput, Vertex, VertexId};
+use crate::{BuildEvent, EventSink, StepOutput, Vertex, VertexId, unique};
 
 /// A vertex that is told about as it begins and ends.
 pub(crate) struct Told<'a> {
@@ -21,27 +21,24 @@ pub(crate) enum Ending {
 impl<'a> Told<'a> {
     /// Announces a vertex that will run.
     pub(crate) async fn announce(events: &'a EventSink, id: VertexId, name: &str, inputs: Vec<VertexId>) -> Self {
-        let told = Self {
-            events,
-            vertex: Vertex {
-                id,
-                name: name.to_owned(),
-                inputs,
-                started: None,
-                completed: None,
-                cached: false,
-                error: None,
-            },
-        };
+        let told = Self::new(events, id, name, inputs);
         told.send().await;
         told
     }
 
-    /// A vertex of the builder itself, `[internal] …`, that begins now.
+    /// A vertex of the builder itself, `[internal] …`, that begins now: told once, not as waiting first.
+    ///
+    /// Its id is no other vertex's: clients show the builds of several targets as one, and would take
+    /// two vertices of one id for one that begins again after its end.
     pub(crate) async fn begin_internal(events: &'a EventSink, name: &str) -> Self {
-        let mut told = Self::announce(events, VertexId::of(name.as_bytes()), name, Vec::new()).await;
+        let mut told = Self::new(events, VertexId::of(unique::name().as_bytes()), name, Vec::new());
         told.begin().await;
         told
+    }
+
+    /// The vertex's id.
+    pub(crate) fn id(&self) -> VertexId {
+        self.vertex.id
     }
 
     /// It begins now.
@@ -80,6 +77,21 @@ impl<'a> Told<'a> {
             Err(error) => self.fail(error).await,
         }
         result
+    }
+
+    fn new(events: &'a EventSink, id: VertexId, name: &str, inputs: Vec<VertexId>) -> Self {
+        Self {
+            events,
+            vertex: Vertex {
+                id,
+                name: name.to_owned(),
+                inputs,
+                started: None,
+                completed: None,
+                cached: false,
+                error: None,
+            },
+        }
     }
 
     async fn send(&self) {

@@ -6,6 +6,8 @@ mod build;
 mod build_errors;
 mod confinement;
 mod death;
+mod docker_build;
+mod docker_cli;
 mod exec;
 mod foreign;
 mod images;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ferry_tests::{Engine, Finished, Host, PLATFORMS, Registry, Setup, has_program, host_platform, skip};
+use ferry_tests::{Engine, Finished, Host, PLATFORMS, Registry, Setup, docker_engine, has_program, host_platform};
 
 /// A registry with `app`, which Ferry built for three CPUs and pushed.
 fn pushed() -> Option<(Rc<Host>, Registry, Engine, String)> {
@@ -143,28 +143,46 @@ fn docker_runs_what_ferry_pushed_and_ferry_what_docker_pushed() {
     let Some((host, registry, engine, name)) = pushed() else {
         return;
     };
-    let peers = std::env::var("FERRY_PEERS").unwrap_or_default();
-    if peers.is_empty() {
-        skip("a Docker engine: bench/peers up, and FERRY_PEERS=bench/peers");
+    let Some(peers) = docker_engine() else {
         return;
-    }
+    };
     let theirs = format!("{}/dockers", registry.address);
-    let context = host.path("theirs");
+    let share = host.path("theirs");
     host.file(
         "theirs/Dockerfile",
         format!("FROM {name}\nRUN echo made by docker >/note\n"),
     );
+    // Without a process, so that Docker builds it for CPUs that it cannot run.
+    host.file(
+        "theirs/several/Dockerfile",
+        format!("FROM {name}\nCOPY Dockerfile /copied\n"),
+    );
+    engine.sh(&format!("ferry save -o theirs/saved.tar {name}")).succeeds();
     for store in ["overlay2", "containerd"] {
+        let several = match store {
+            "containerd" => format!(
+                "docker buildx build -q --platform linux/amd64,linux/arm64 --push -t {theirs}-several /share/several >/dev/null
+                docker buildx imagetools inspect {name} | grep -c Platform:.*linux/arm"
+            ),
+            _ => String::new(),
+        };
         // A Docker whose state lies in memory, in this host's network.
-        let finished = host.sh(&format!(
+        host.sh(&format!(
             "PEERS_STORE={store} PEERS_SHARE={} {peers} with-docker sh -ec '
                 docker run --rm {name}
                 docker build -q -t {theirs} /share >/dev/null
                 docker push -q {theirs} >/dev/null
-                docker run --rm {theirs}'",
-            context.display()
-        ));
-        finished.succeeds().says("made by ferry").says("made by docker");
+                docker run --rm {theirs}
+                {several}
+                docker save -o /share/theirs.tar {theirs}
+                docker rmi -f {name} >/dev/null
+                docker load -q -i /share/saved.tar
+                docker run --rm --pull never {name}'",
+            share.display()
+        ))
+        .succeeds()
+        .says("made by ferry\nmade by docker")
+        .says(&format!("Loaded image: {name}:latest\nmade by ferry"));
         engine
             .sh(&format!(
                 "ferry run --rm --pull always --platform {} {theirs}",
@@ -172,5 +190,20 @@ fn docker_runs_what_ferry_pushed_and_ferry_what_docker_pushed() {
             ))
             .succeeds()
             .prints("made by docker");
+        engine
+            .sh(&format!(
+                "ferry rmi -f {theirs} && ferry load -i theirs/theirs.tar && ferry run --rm --pull never {theirs}"
+            ))
+            .succeeds()
+            .says("made by docker");
+    }
+    for platform in &PLATFORMS[..2] {
+        engine
+            .sh(&format!(
+                "ferry run --rm --pull always --platform {} {theirs}-several sh -c 'uname -m; cat /note'",
+                platform.name
+            ))
+            .succeeds()
+            .prints(&format!("{}\nmade by ferry", platform.machine));
     }
 }

@@ -117,9 +117,35 @@ pub(crate) enum MountKind {
         gid: u32,
         access: MountAccess,
     },
+    /// A file or a variable that the client holds; what is in it is part of no key.
+    Secret {
+        id: String,
+        place: SecretPlace,
+        variable: Option<String>,
+        presence: Presence,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
     Tmpfs {
         size_bytes: Option<u64>,
     },
+}
+
+/// Whether a secret is a file of the step, besides a variable that it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub(crate) enum SecretPlace {
+    File,
+    Variable,
+}
+
+/// What becomes of a step whose secret the client does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub(crate) enum Presence {
+    /// It runs without.
+    Optional,
+    /// It fails.
+    Required,
 }
 
 /// How steps that run at the same time use a cache mount.

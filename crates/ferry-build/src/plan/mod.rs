@@ -15,7 +15,7 @@ mod stage;
 pub use fault::PlanFault;
 pub(crate) use graph::{
     Archives, CachePolicy, CopyOp, CopySource, ImageKey, MakeDirectoryOp, MountKind, Node, NodeIndex, Op, ParentPaths,
-    PlannedImage, RootRef, RunMount, RunOp, Script, Sharing, SourceRoot,
+    PlannedImage, Presence, RootRef, RunMount, RunOp, Script, SecretPlace, Sharing, SourceRoot,
 };
 pub(crate) use needs::{Needs, first_needs};
 pub(crate) use planner::{Plan, PlanError, Planned, plan};

@@ -6,12 +6,16 @@
 
 mod copy;
 mod directory;
+mod flatten;
 mod image;
 mod key;
 mod mounts;
 mod run;
+mod secrets;
 mod snapshot;
 mod stubs;
+
+pub use self::flatten::flatten;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};

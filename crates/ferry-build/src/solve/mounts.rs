@@ -57,6 +57,8 @@ impl Mounts {
                     }
                 }
                 MountKind::Cache { .. } => mounts.cache(store, &mount.kind)?,
+                // What they need has been asked of the client.
+                MountKind::Secret { .. } => continue,
             };
             mounts.mounts.push(StepMount {
                 target: mount.target.clone(),

@@ -6,7 +6,7 @@ use super::stubs::Stubs;
 use super::{Root, Solver, StepResult, key};
 use crate::plan::{Node, RunOp};
 use crate::progress::{Ending, Told};
-use crate::{Step, StepFailure};
+use crate::{Step, StepFailure, StepMount};
 
 /// All that a step needs while it runs.
 struct Prepared {
@@ -30,13 +30,14 @@ impl Solver<'_> {
         }
         let _slot = self.slots.acquire().await;
         told.begin().await;
-        let prepared = self.prepare_run(op, parent, sources).await?;
+        let secrets = self.secrets(op).await?;
+        let prepared = self.prepare_run(op, parent, sources, secrets.mounts).await?;
         let step = Step {
             id: prepared.snapshot.id().to_owned(),
             root: prepared.snapshot.overlay.clone(),
             platform: node.platform.clone(),
             args: op.args.clone(),
-            env: op.env.iter().chain(&op.proxies).cloned().collect(),
+            env: secrets.variables.over(op.env.iter().chain(&op.proxies)),
             working_dir: op.working_dir.clone(),
             user: op.user.clone(),
             network: op.network,
@@ -63,12 +64,19 @@ impl Solver<'_> {
         Ok((parent.with(Some(layer)), Ending::Done))
     }
 
-    async fn prepare_run(&self, op: &RunOp, parent: &Root, sources: &[Root]) -> Result<Prepared, StepFailure> {
+    async fn prepare_run(
+        &self,
+        op: &RunOp,
+        parent: &Root,
+        sources: &[Root],
+        secrets: Vec<StepMount>,
+    ) -> Result<Prepared, StepFailure> {
         let store = self.ports.store.clone();
         let (wanted, script) = (op.mounts.clone(), op.script.clone());
         let (layers, sources) = (parent.layers.clone(), sources.to_vec());
         crate::blocking::run(move || {
-            let mounts = Mounts::prepare(&store, &wanted, script.as_ref(), &sources)?;
+            let mut mounts = Mounts::prepare(&store, &wanted, script.as_ref(), &sources)?;
+            mounts.mounts.extend(secrets);
             let snapshot = StepSnapshot::prepare(&store, &layers)?;
             let targets = mounts.mounts.iter().map(|mount| mount.target.as_str());
             let stubs = Stubs::before(&snapshot.lower()?, targets)?;

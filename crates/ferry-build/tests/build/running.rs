@@ -87,6 +87,7 @@ fn mounts_reach_the_runner() {
                 format!("{} {place} {access:?}", mount.target)
             }
             MountSource::Tmpfs { size_bytes } => format!("{} tmpfs:{size_bytes:?}", mount.target),
+            MountSource::Secret { .. } => format!("{} secret", mount.target),
         })
         .collect();
     assert_eq!(

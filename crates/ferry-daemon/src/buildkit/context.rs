@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use ferry_build::{Context, ContextFile, ContextFilter, ErrorClass, PortError};
+use ferry_build::{Context, ContextFile, ContextFilter, ErrorClass, PortError, Secret};
 use ferry_engine::build::context::{ContextError, ContextKey, Contexts, Tree};
 use tokio::sync::OnceCell;
 
 use super::control::Activity;
 use super::session::Session;
 use super::session::file_sync::{self, SyncError, SyncRequest};
+use super::session::secrets;
 
 /// The ignore file of a whole context.
 const IGNORE_FILE: &str = ".dockerignore";
@@ -42,6 +43,8 @@ pub(super) struct SessionContext {
     activity: Activity,
     dockerfile: Source,
     context: Source,
+    /// The session that secrets are asked of.
+    session: Session,
     /// The Dockerfile, relative to its directory.
     file: String,
     dockerfile_tree: OnceCell<Arc<Tree>>,
@@ -57,12 +60,14 @@ impl SessionContext {
         dockerfile: Source,
         file: String,
         context: Source,
+        session: Session,
     ) -> Self {
         Self {
             contexts,
             activity,
             dockerfile,
             context,
+            session,
             file,
             dockerfile_tree: OnceCell::new(),
             held: Mutex::default(),
@@ -160,6 +165,12 @@ impl Context for SessionContext {
         let path = tree.path().to_owned();
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(tree);
         Ok(path)
+    }
+
+    async fn secret(&self, id: &str) -> Result<Option<Secret>, PortError> {
+        secrets::get(&self.session, id)
+            .await
+            .map_err(|error| PortError::new(ErrorClass::Invalid, error))
     }
 }
 

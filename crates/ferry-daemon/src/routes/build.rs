@@ -8,6 +8,8 @@ use axum::routing::post;
 use bollard_stubs::models::BuildPruneResponse;
 use ferry_engine::Engine;
 use ferry_engine::build::{CachePruneFilter, CachePruneScope};
+use futures_util::StreamExt;
+use http::StatusCode;
 use serde::Deserialize;
 
 use crate::buildkit::BuildKit;
@@ -16,12 +18,16 @@ use crate::error::ApiError;
 use crate::extract::{Filters, Flag, Query};
 use crate::hijack::hijack;
 
+/// How much of a context is read before it is refused.
+const CLASSIC_CONTEXT_BYTES: usize = 64 << 20;
+
 /// The noun's endpoints: connections that are upgraded, and gRPC on the socket itself.
 pub(crate) fn rows(buildkit: &BuildKit) -> Router<Engine> {
     let (for_grpc, for_session) = (buildkit.clone(), buildkit.clone());
     Router::new()
         .route("/grpc", post(move |request| grpc(for_grpc.clone(), request)))
         .route("/session", post(move |request| session(for_session.clone(), request)))
+        .route("/build", post(classic))
         .route("/build/prune", post(prune))
         .merge(buildkit.routes().with_state(()))
 }
@@ -43,6 +49,24 @@ async fn session(buildkit: BuildKit, request: Request) -> Result<Response<Body>,
     hijack(request, None, |connection| async move {
         buildkit.carry_session(connection, announcement).await;
     })
+}
+
+/// Docker Engine API `ImageBuild`, for clients that build without BuildKit: refused.
+///
+/// The context is read first, as far as it is small: clients that are still sending it would say only that.
+async fn classic(request: Request) -> ApiError {
+    let mut body = request.into_body().into_data_stream();
+    let mut read_bytes = 0;
+    while let Some(Ok(piece)) = body.next().await {
+        read_bytes += piece.len();
+        if read_bytes > CLASSIC_CONTEXT_BYTES {
+            break;
+        }
+    }
+    ApiError::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "the classic builder is not supported; build with BuildKit: leave DOCKER_BUILDKIT=0 away and install docker-buildx, or use ferry build",
+    )
 }
 
 /// Docker Engine API `BuildPrune`.

@@ -54,6 +54,16 @@ async fn ping() -> Response {
 
 async fn version() -> axum::Json<SystemVersion> {
     let own = env!("CARGO_PKG_VERSION");
+    // What the Docker CLI prints of an engine that names its components; its keys are moby's.
+    let details = [
+        ("ApiVersion", API_VERSION.to_owned()),
+        ("Arch", Cpu::host().architecture.to_owned()),
+        ("Experimental", "false".to_owned()),
+        ("KernelVersion", kernel_release()),
+        ("MinAPIVersion", MIN_API_VERSION.to_owned()),
+        ("Os", "linux".to_owned()),
+    ];
+    let details = details.map(|(key, value)| (key.to_owned(), value)).into();
     axum::Json(SystemVersion {
         platform: Some(SystemVersionPlatform {
             name: "Ferry".to_owned(),
@@ -61,7 +71,7 @@ async fn version() -> axum::Json<SystemVersion> {
         components: Some(vec![SystemVersionComponents {
             name: "Engine".to_owned(),
             version: own.to_owned(),
-            details: None,
+            details: Some(details),
         }]),
         version: Some(own.to_owned()),
         api_version: Some(API_VERSION.to_owned()),

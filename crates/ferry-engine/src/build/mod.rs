@@ -3,6 +3,7 @@
 mod cache;
 pub mod context;
 mod error;
+mod files;
 mod images;
 pub(crate) mod leftover;
 mod run;
@@ -13,4 +14,5 @@ mod transfer;
 pub use cache::{CacheKind, CachePruneFilter, CachePruneScope, CachePruned, CachedStep, Holder};
 pub use error::Error;
 pub(crate) use error::class_of_builder;
+pub use files::BuiltFiles;
 pub use run::{BuildOrder, Built};

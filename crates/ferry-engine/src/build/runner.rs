@@ -1,10 +1,13 @@
 //! Runs the process of a RUN step: confined as a container's, in the step's snapshot, gone without a trace.
 
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use async_trait::async_trait;
 use ferry_build::{
-    ErrorClass, MountAccess, MountSource, PortError, Step, StepMount, StepNetwork, StepOutput, StepRunner,
+    ErrorClass, MountAccess, MountSource, PortError, Secret, Step, StepMount, StepNetwork, StepOutput, StepRunner,
 };
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::profile::{self, ProfileInput};
@@ -151,8 +154,8 @@ impl Engine {
             let target = Path::new("/etc").join(name);
             mounts.push(spec::mount(&dir.join(name), &target, &["rbind", "rprivate"]));
         }
-        for mount in &step.mounts {
-            mounts.push(step_mount(mount)?);
+        for (number, mount) in step.mounts.iter().enumerate() {
+            mounts.push(step_mount(mount, &dir.join(format!("secret-{number}")))?);
         }
         spec::set_personality(&mut made, &step.platform);
         made.set_mounts(Some(mounts));
@@ -219,7 +222,8 @@ fn network_mode(network: StepNetwork) -> NetworkMode {
     }
 }
 
-fn step_mount(mount: &StepMount) -> Result<Mount, container::Error> {
+/// A step's mount; a secret is written to `secret_file`, in a folder that goes with the step.
+fn step_mount(mount: &StepMount, secret_file: &Path) -> Result<Mount, container::Error> {
     let target = Path::new(&mount.target);
     match &mount.source {
         MountSource::Host { path, access } => {
@@ -228,6 +232,13 @@ fn step_mount(mount: &StepMount) -> Result<Mount, container::Error> {
                 MountAccess::ReadWrite => "rw",
             };
             Ok(spec::mount(path, target, &["rbind", "rprivate", access]))
+        }
+        MountSource::Secret { secret, mode, uid, gid } => {
+            write_secret(secret_file, secret, *mode, (*uid, *gid)).map_err(|source| container::Error::File {
+                path: secret_file.to_owned(),
+                source,
+            })?;
+            Ok(spec::mount(secret_file, target, &["rbind", "rprivate", "ro"]))
         }
         MountSource::Tmpfs { size_bytes } => {
             let mut options = vec!["nosuid".to_owned(), "nodev".to_owned()];
@@ -241,6 +252,14 @@ fn step_mount(mount: &StepMount) -> Result<Mount, container::Error> {
             Ok(tmpfs)
         }
     }
+}
+
+/// The folder lies in memory, as all that does not outlive a boot, and is root's alone.
+fn write_secret(path: &Path, secret: &Secret, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(secret.expose())?;
+    std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 fn rlimits(ulimits: &[(String, u64, u64)]) -> Result<Vec<PosixRlimit>, container::Error> {

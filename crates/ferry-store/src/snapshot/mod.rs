@@ -3,6 +3,7 @@
 mod commit;
 mod parents;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::os::fd::AsFd;
@@ -233,7 +234,11 @@ impl<'a> Snapshots<'a> {
     fn overlay(&self, id: &SnapshotId, record: &SnapshotRecord) -> Overlay {
         let folder = self.folder(id);
         let parents = record.has_parents.then(|| folder.join(PARENTS));
+        // overlayfs takes no directory twice (ELOOP), and images do repeat layers, empty ones above all. The
+        // upper one of two decides all that the lower one says, so nothing is lost without that.
+        let mut seen = HashSet::new();
         let layers = record.layers.iter().rev().take(record.visible);
+        let layers = layers.filter(|id| seen.insert(*id));
         let trees = layers.map(|id| stored::folder_of(self.store, id).join(stored::TREE));
         Overlay {
             lower: parents.into_iter().chain(trees).collect(),

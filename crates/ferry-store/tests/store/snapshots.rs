@@ -333,6 +333,22 @@ fn names_and_states_are_checked() {
 }
 
 #[test]
+fn a_layer_that_comes_twice_is_mounted_once() {
+    if !is_root("a_layer_that_comes_twice_is_mounted_once") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let repeated = fixture.layer(&simple("a", b"")).unwrap().diff_id;
+    let between = fixture
+        .layer(&Tarball::new().whiteout(".wh.a").finish())
+        .unwrap()
+        .diff_id;
+    let (_, overlay) = prepare(&fixture, "s", &[repeated, between, repeated]);
+    let path = |layer| fixture.store.layers().path(layer).unwrap();
+    assert_eq!(overlay.lower, [path(&repeated), path(&between)]);
+}
+
+#[test]
 fn an_opaque_top_hides_all_layers_below() {
     if !is_root("an_opaque_top_hides_all_layers_below") {
         return;

@@ -1,10 +1,12 @@
-//! `RUN --mount=type=bind|cache|tmpfs,…`: what else a step sees, without it becoming part of the image.
+//! `RUN --mount=type=bind|cache|secret|tmpfs,…`: what else a step sees, without it becoming part of the image.
 
 use std::collections::BTreeMap;
 
 use crate::MountAccess;
 use crate::dockerfile::Fault;
-use crate::plan::{MountKind, PlanFault, RootRef, RunMount, Sharing, SourceRoot, StageBuilder, paths};
+use crate::plan::{
+    MountKind, PlanFault, Presence, RootRef, RunMount, SecretPlace, Sharing, SourceRoot, StageBuilder, paths,
+};
 
 /// A mount as it is written; variables are still in the values.
 #[derive(Debug)]
@@ -18,25 +20,31 @@ pub(super) struct MountSpec {
 enum Kind {
     Bind,
     Cache,
+    Secret,
     Tmpfs,
 }
+
+/// Where secrets appear that name no place.
+const SECRETS: &str = "/run/secrets";
 
 /// Keys with their other spellings, and the kinds that take them.
 const FIELDS: &[(&str, &[&str], &[Kind])] = &[
     (
         "target",
         &["target", "dst", "destination"],
-        &[Kind::Bind, Kind::Cache, Kind::Tmpfs],
+        &[Kind::Bind, Kind::Cache, Kind::Secret, Kind::Tmpfs],
     ),
     ("source", &["source", "src"], &[Kind::Bind, Kind::Cache]),
     ("from", &["from"], &[Kind::Bind, Kind::Cache]),
     ("readonly", &["readonly", "ro"], &[Kind::Bind, Kind::Cache]),
     ("readwrite", &["readwrite", "rw"], &[Kind::Bind, Kind::Cache]),
-    ("id", &["id"], &[Kind::Cache]),
+    ("id", &["id"], &[Kind::Cache, Kind::Secret]),
     ("sharing", &["sharing"], &[Kind::Cache]),
-    ("mode", &["mode"], &[Kind::Cache]),
-    ("uid", &["uid"], &[Kind::Cache]),
-    ("gid", &["gid"], &[Kind::Cache]),
+    ("mode", &["mode"], &[Kind::Cache, Kind::Secret]),
+    ("uid", &["uid"], &[Kind::Cache, Kind::Secret]),
+    ("gid", &["gid"], &[Kind::Cache, Kind::Secret]),
+    ("required", &["required"], &[Kind::Secret]),
+    ("env", &["env"], &[Kind::Secret]),
     ("size", &["size"], &[Kind::Tmpfs]),
 ];
 
@@ -60,7 +68,8 @@ impl MountSpec {
                 "bind" => Kind::Bind,
                 "cache" => Kind::Cache,
                 "tmpfs" => Kind::Tmpfs,
-                "secret" | "ssh" => {
+                "secret" => Kind::Secret,
+                "ssh" => {
                     return Err(Fault::UnsupportedFlag {
                         instruction: "RUN",
                         flag: format!("mount=type={kind}"),
@@ -68,7 +77,7 @@ impl MountSpec {
                 }
                 other => {
                     return Err(bad(format!(
-                        "unsupported mount type {other:?}, expected bind, cache or tmpfs"
+                        "unsupported mount type {other:?}, expected bind, cache, secret or tmpfs"
                     )));
                 }
             },
@@ -93,16 +102,22 @@ impl MountSpec {
             }
             let value = match (value, *name) {
                 (Some(value), _) => value,
-                (None, "readonly" | "readwrite") => "true".to_owned(),
+                (None, "readonly" | "readwrite" | "required") => "true".to_owned(),
                 (None, _) => return Err(bad(format!("{key} needs a value"))),
             };
             fields.insert(*name, value);
         }
-        if kind != Kind::Cache && !fields.contains_key("target") {
-            return Err(bad("target is required".to_owned()));
-        }
-        if kind == Kind::Cache && !fields.contains_key("target") {
-            return Err(bad("target is required for a cache".to_owned()));
+        match kind {
+            Kind::Bind | Kind::Tmpfs if !fields.contains_key("target") => {
+                return Err(bad("target is required".to_owned()));
+            }
+            Kind::Cache if !fields.contains_key("target") => {
+                return Err(bad("target is required for a cache".to_owned()));
+            }
+            Kind::Secret if !fields.contains_key("id") && !fields.contains_key("target") => {
+                return Err(bad("a secret needs an id or a target".to_owned()));
+            }
+            _ => {}
         }
         Ok(Self {
             written: written.to_owned(),
@@ -122,10 +137,12 @@ impl MountSpec {
         stage: &mut StageBuilder<'_, '_>,
         roots: &mut Vec<RootRef>,
     ) -> Result<RunMount, PlanFault> {
-        let field = |stage: &mut StageBuilder<'_, '_>, name: &str| {
-            self.fields.get(name).map(|written| stage.expand(written)).transpose()
+        let field = |stage: &mut StageBuilder<'_, '_>, name: &str| self.field(stage, name);
+        let target = match (field(stage, "target")?, self.kind) {
+            (Some(target), _) => target,
+            (None, Kind::Secret) => format!("{SECRETS}/{}", self.secret_id(stage)?),
+            (None, _) => String::new(),
         };
-        let target = field(stage, "target")?.unwrap_or_default();
         let target = paths::absolute(&stage.image.config.working_dir, &target);
         if target == "/" {
             return Err(self.bad("target can not be /"));
@@ -137,6 +154,7 @@ impl MountSpec {
                     .map(|size| size_bytes(&size).ok_or_else(|| self.bad("size is no number of bytes")))
                     .transpose()?,
             },
+            Kind::Secret => self.secret(stage)?,
             Kind::Bind => {
                 let from = match self.from() {
                     Some(from) => {
@@ -162,11 +180,6 @@ impl MountSpec {
                         what: "from in a cache",
                     });
                 }
-                let number = |stage: &mut StageBuilder<'_, '_>, name: &str, radix: u32, default: u32| {
-                    field(stage, name)?.map_or(Ok(default), |text| {
-                        u32::from_str_radix(&text, radix).map_err(|_| self.bad(&format!("{name} is no number")))
-                    })
-                };
                 MountKind::Cache {
                     id: field(stage, "id")?
                         .filter(|id| !id.is_empty())
@@ -180,14 +193,60 @@ impl MountSpec {
                             return Err(self.bad("sharing is one of shared, private and locked"));
                         }
                     },
-                    mode: number(stage, "mode", 8, 0o755)? & 0o7777,
-                    uid: number(stage, "uid", 10, 0)?,
-                    gid: number(stage, "gid", 10, 0)?,
+                    mode: self.number(stage, "mode", 8, 0o755)? & 0o7777,
+                    uid: self.number(stage, "uid", 10, 0)?,
+                    gid: self.number(stage, "gid", 10, 0)?,
                     access: self.access(MountAccess::ReadWrite)?,
                 }
             }
         };
         Ok(RunMount { target, kind })
+    }
+
+    fn secret(&self, stage: &mut StageBuilder<'_, '_>) -> Result<MountKind, PlanFault> {
+        let variable = self.field(stage, "env")?.filter(|name| !name.is_empty());
+        let place = match (&variable, self.fields.contains_key("target")) {
+            (Some(_), false) => SecretPlace::Variable,
+            _ => SecretPlace::File,
+        };
+        Ok(MountKind::Secret {
+            id: self.secret_id(stage)?,
+            place,
+            variable,
+            presence: match self.fields.get("required").map(String::as_str) {
+                None | Some("false" | "0") => Presence::Optional,
+                Some("true" | "1") => Presence::Required,
+                Some(_) => return Err(self.bad("required is true or false")),
+            },
+            mode: self.number(stage, "mode", 8, 0o400)? & 0o777,
+            uid: self.number(stage, "uid", 10, 0)?,
+            gid: self.number(stage, "gid", 10, 0)?,
+        })
+    }
+
+    /// What the client knows a secret by: without an id, the last part of its target.
+    fn secret_id(&self, stage: &mut StageBuilder<'_, '_>) -> Result<String, PlanFault> {
+        let id = match self.field(stage, "id")? {
+            Some(id) => id,
+            None => {
+                let target = self.field(stage, "target")?.unwrap_or_default();
+                target.rsplit('/').next().unwrap_or_default().to_owned()
+            }
+        };
+        if id.is_empty() {
+            return Err(self.bad("a secret needs an id or a target"));
+        }
+        Ok(id)
+    }
+
+    fn field(&self, stage: &mut StageBuilder<'_, '_>, name: &str) -> Result<Option<String>, PlanFault> {
+        self.fields.get(name).map(|written| stage.expand(written)).transpose()
+    }
+
+    fn number(&self, stage: &mut StageBuilder<'_, '_>, name: &str, radix: u32, default: u32) -> Result<u32, PlanFault> {
+        self.field(stage, name)?.map_or(Ok(default), |text| {
+            u32::from_str_radix(&text, radix).map_err(|_| self.bad(&format!("{name} is no number")))
+        })
     }
 
     fn access(&self, default: MountAccess) -> Result<MountAccess, PlanFault> {
@@ -300,6 +359,26 @@ mod tests {
     }
 
     #[test]
+    fn secrets() {
+        let secret = |written: &str| {
+            let RunMount { target, kind } = mount(written);
+            let MountKind::Secret {
+                id, place, variable, ..
+            } = kind
+            else {
+                panic!("{written} is no secret");
+            };
+            (target, id, place, variable)
+        };
+        let file = |target: &str, id: &str| (target.to_owned(), id.to_owned(), SecretPlace::File, None);
+        assert_eq!(secret("type=secret,id=key"), file("/run/secrets/key", "key"));
+        assert_eq!(secret("type=secret,target=/a/key,required"), file("/a/key", "key"));
+        assert_eq!(secret("type=secret,id=key,dst=k"), file("/w/k", "key"));
+        let (_, _, place, variable) = secret("type=secret,id=key,env=KEY");
+        assert_eq!((place, variable.as_deref()), (SecretPlace::Variable, Some("KEY")));
+    }
+
+    #[test]
     fn faults() {
         let check = |written: &str, expect: &str| {
             let got = fault(&format!("RUN --mount={written} x"));
@@ -311,7 +390,9 @@ mod tests {
         check("type=tmpfs,target=/x,from=y", "unexpected key \"from\" for this type");
         check("type=cache,target=/x,sharing=mine", "sharing is one of");
         check("type=cache,target=/", "target can not be /");
-        check("type=secret,id=x", "RUN --mount=type=secret is not supported yet");
+        check("type=secret", "a secret needs an id or a target");
+        check("type=secret,id=x,required=maybe", "required is true or false");
+        check("type=ssh", "RUN --mount=type=ssh is not supported yet");
         check("type=tmpfs,target=/x,size=big", "size is no number of bytes");
     }
 }

@@ -107,6 +107,7 @@ async fn context(
         dockerfile,
         names.file.clone(),
         context,
+        session.clone(),
     ))
 }
 

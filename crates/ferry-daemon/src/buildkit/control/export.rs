@@ -12,12 +12,12 @@ use ferry_registry::{LayerProgress, Progress};
 use tonic::Status;
 
 use super::activity::{Activity, Step};
-use super::exports::{Destination, Export};
+use super::exports::{Destination, Export, FilesForm};
 use super::failure;
 use super::job::Job;
 use crate::buildkit::BuildKit;
 use crate::buildkit::session::auth::SessionCredentials;
-use crate::buildkit::session::{Session, file_send};
+use crate::buildkit::session::{Session, directory_send, file_send};
 
 /// Exports `result` for the client of `session`.
 pub(super) async fn export(
@@ -40,6 +40,10 @@ pub(super) async fn export(
             }
         }
         Destination::Client => send(buildkit, &activity, session, result, export).await?,
+        Destination::Files(form) => {
+            send_files(buildkit, &activity, session, result, form).await?;
+            return Ok(HashMap::new());
+        }
     }
     Ok(answer(result, export))
 }
@@ -99,6 +103,36 @@ async fn send(
     let images = engine.built_to_save(&result.target, &export.names);
     let sent = file_send::send(session, move |out| engine.save_images(&images, out)).await;
     step.end(sent.map_err(|error| Status::unknown(error.to_string())))
+}
+
+async fn send_files(
+    buildkit: &BuildKit,
+    activity: &Activity,
+    session: &Session,
+    result: &BuildResult,
+    form: FilesForm,
+) -> Result<(), Status> {
+    let step = activity.begin(match form {
+        FilesForm::Directory => "copying files".to_owned(),
+        FilesForm::Tar => "sending tarball".to_owned(),
+    });
+    let send = async {
+        let files = buildkit.engine().built_files(result).await;
+        let files = files.map_err(|error| Status::unknown(error.to_string()))?;
+        match form {
+            FilesForm::Tar => file_send::send(session, move |out| files.write_tar(out))
+                .await
+                .map_err(|error| Status::unknown(error.to_string())),
+            FilesForm::Directory => {
+                let directory = files.directory().map_err(|error| Status::unknown(error.to_string()))?;
+                let sent = directory_send::send(session, directory).await;
+                drop(files);
+                sent.map_err(|error| Status::unknown(error.to_string()))
+            }
+        }
+    };
+    let sent = send.await;
+    step.end(sent)
 }
 
 /// Tells how a push goes as parts of its step.

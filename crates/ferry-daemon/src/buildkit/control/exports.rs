@@ -27,6 +27,17 @@ pub(super) enum Destination {
     Registry,
     /// It is sent to the client, as an archive that `docker load` and OCI tools read; nothing is named here.
     Client,
+    /// Its files are sent to the client.
+    Files(FilesForm),
+}
+
+/// How files are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FilesForm {
+    /// One by one, into a directory of the client.
+    Directory,
+    /// As one tar.
+    Tar,
 }
 
 /// What `request` asks to export; `None` when the build is only for the cache. `can_receive` says
@@ -54,15 +65,22 @@ pub(super) fn read(request: &SolveRequest, can_receive: impl Fn() -> bool) -> Re
         // Clients that want it loaded and clients that want a file both say `docker`.
         "docker" if can_receive() => Destination::Client,
         "docker" => Destination::Store,
+        "local" => Destination::Files(FilesForm::Directory),
+        "tar" => Destination::Files(FilesForm::Tar),
         other => {
             return Err(Status::unimplemented(format!(
-                "output of type {other} is not supported yet; the types are image, docker and oci"
+                "output of type {other} is not supported yet; the types are image, docker, oci, local and tar"
             )));
         }
     };
     if is_set(attributes, "push-by-digest") {
         return Err(Status::unimplemented(
             "output attribute push-by-digest is not supported yet; push by name",
+        ));
+    }
+    if attributes.get("platform-split").is_some_and(|value| value == "false") {
+        return Err(Status::unimplemented(
+            "output attribute platform-split=false is not supported yet",
         ));
     }
     if attributes.get("tar").is_some_and(|value| value == "false") {
@@ -134,7 +152,7 @@ mod tests {
             request("image", &[("name", &digest)]),
             request("image", &[("push-by-digest", "true")]),
             request("oci", &[("tar", "false")]),
-            request("local", &[]),
+            request("local", &[("platform-split", "false")]),
         ] {
             assert!(read(&wrong, || true).is_err(), "{wrong:?}");
         }
@@ -149,6 +167,8 @@ mod tests {
             ("docker", &[], false, Destination::Store),
             ("docker", &[], true, Destination::Client),
             ("oci", &[], false, Destination::Client),
+            ("local", &[], true, Destination::Files(FilesForm::Directory)),
+            ("tar", &[], true, Destination::Files(FilesForm::Tar)),
         ] {
             let export = read(&request(kind, attributes), || can_receive).expect("export");
             assert_eq!(export.map(|export| export.destination), Some(expect), "{kind}");

@@ -42,6 +42,19 @@ pub(super) fn permissions(mode: u32) -> u32 {
     (mode & 0o777) | bit(SETUID, 0o4000) | bit(SETGID, 0o2000) | bit(STICKY, 0o1000)
 }
 
+/// Linux's `st_mode` as Go says it; `None` for a socket or a device, which no client can take.
+pub(super) fn from_unix(mode: u32) -> Option<u32> {
+    let kind = match mode & 0o170_000 {
+        0o100_000 => 0,
+        0o040_000 => DIRECTORY,
+        0o120_000 => SYMBOLIC_LINK,
+        0o010_000 => NAMED_PIPE,
+        _ => return None,
+    };
+    let bit = |unix: u32, go: u32| if mode & unix == 0 { 0 } else { go };
+    Some(kind | (mode & 0o777) | bit(0o4000, SETUID) | bit(0o2000, SETGID) | bit(0o1000, STICKY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +75,11 @@ mod tests {
             assert_eq!(file_type(mode), kind, "{mode:o}");
             assert_eq!(permissions(mode), bits, "{mode:o}");
         }
+        for unix in [0o100_644, 0o041_777, 0o106_755, 0o120_777, 0o010_600] {
+            let mode = from_unix(unix).expect("a kind that clients take");
+            assert!(file_type(mode).is_some(), "{unix:o}");
+            assert_eq!(permissions(mode), unix & 0o7777, "{unix:o}");
+        }
+        assert_eq!(from_unix(0o020_666), None);
     }
 }

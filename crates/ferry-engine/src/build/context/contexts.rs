@@ -131,12 +131,14 @@ impl Contexts {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        Record::new(generation, tree.received_ns(), tree.entries().to_vec()).write(&self.directory(key))?;
+        let directory = self.directory(key);
+        let record = Record::new(generation, tree.received_ns(), tree.entries().to_vec()).write(&directory)?;
         let kept = Kept {
             tree: Arc::clone(&tree),
             used: SystemTime::now(),
         };
         let mut newest = self.lock();
+        record.put(&directory)?;
         if let Some(old) = newest.insert(key.clone(), kept) {
             old.tree.supersede();
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,6 @@ use super::{ContextError, Entry};
 /// The version of the record that this code writes; others are thrown away, trees are a cache.
 const VERSION: u32 = 1;
 const NAME: &str = "record.json";
-const TEMPORARY: &str = "record.json.new";
 
 /// What a tree holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,21 +45,35 @@ impl Record {
         trusted.then_some(record)
     }
 
-    /// Replaces the record of the context in `dir`. A crash leaves the old one or the new one.
-    pub(super) fn write(&self, dir: &Path) -> Result<(), ContextError> {
-        let temporary = dir.join(TEMPORARY);
-        let written = File::create(&temporary).and_then(|file| {
+    /// Writes the record beside the one of the context in `dir`, for [`Written::put`]. Builds that receive
+    /// the same context at the same time each write their own.
+    pub(super) fn write(&self, dir: &Path) -> Result<Written, ContextError> {
+        let path = dir.join(format!("{NAME}.{}", self.generation));
+        let written = File::create(&path).and_then(|file| {
             let mut out = BufWriter::new(file);
             serde_json::to_writer(&mut out, self)?;
-            out.flush()?;
-            std::fs::rename(&temporary, dir.join(NAME))
+            out.flush()
         });
-        written.map_err(ContextError::io(temporary))
+        written.map_err(ContextError::io(path.clone()))?;
+        Ok(Written { path })
     }
 
     /// Whether `name` is one of the files that records are kept in.
     pub(super) fn owns(name: &str) -> bool {
         name == NAME
+    }
+}
+
+/// A record that is written and not the context's yet.
+#[derive(Debug)]
+pub(super) struct Written {
+    path: PathBuf,
+}
+
+impl Written {
+    /// Makes it the record of the context in `dir`. A crash leaves the old one or the new one.
+    pub(super) fn put(self, dir: &Path) -> Result<(), ContextError> {
+        std::fs::rename(&self.path, dir.join(NAME)).map_err(ContextError::io(self.path))
     }
 }
 
