@@ -5,6 +5,9 @@ use std::path::Path;
 use super::{Error, HostOptions};
 use crate::network::{self, Endpoint};
 
+/// Where the container sees them: directory and name.
+pub(crate) const NETWORK_FILES: &[(&str, &str)] = &[("etc", "hostname"), ("etc", "hosts"), ("etc", "resolv.conf")];
+
 /// Writes the three files into `dir`.
 pub(crate) fn write_network_files(
     dir: &Path,

@@ -37,7 +37,7 @@ pub use attach::{AttachOptions, Attached};
 pub use create::Created;
 pub use error::Error;
 pub use exec::{Exec, ExecOptions, ExecState};
-pub(crate) use files::write_network_files;
+pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogRequest, LogStream};

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use ferry_runtime::{Durability, Exit, Log, Overlay, Stdin, Stdio, WindowSize};
 use tokio::io::AsyncReadExt;
 
-use super::{Container, Error, LogOptions, OnExit, Phase, RootAccess, StdinMode, Terminal, spec, write_network_files};
+use super::{
+    Container, Error, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, spec,
+    write_network_files,
+};
 use crate::Engine;
 use crate::launch::{LaunchRequest, Launched};
 
@@ -103,7 +106,10 @@ impl Engine {
         let options = &container.config.options;
         let dir = container.dir(&self.instance);
         write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
-        let overlay = self.store.snapshots().renew(&container.snapshot_id()?)?.overlay;
+        let snapshots = self.store.snapshots();
+        let mut overlay = snapshots.renew(&container.snapshot_id()?)?.overlay;
+        let points = snapshots.mount_points(&container.config.layers, NETWORK_FILES)?;
+        overlay.lower.splice(0..0, points);
         Ok(LaunchRequest {
             id: container.id.as_str(),
             spec: spec::of_container(

@@ -374,7 +374,7 @@ fn sorted_names(path: &[u8], directory: &OwnedFd) -> Result<Vec<Vec<u8>>, Error>
     Ok(names.into_iter().map(|(_, name)| name).collect())
 }
 
-fn is_whiteout_inode(status: &Stat) -> bool {
+pub(crate) fn is_whiteout_inode(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == 0
 }
 

@@ -1,6 +1,7 @@
 //! Writable roots on stacks of layers: what a container writes to, and what becomes a layer.
 
 mod commit;
+mod mount_points;
 mod parents;
 
 use std::collections::HashSet;

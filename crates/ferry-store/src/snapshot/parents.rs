@@ -12,10 +12,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use ferry_oci::DiffId;
-use rustix::fs::Mode;
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::layer::diff::is_whiteout_inode;
 use crate::layer::directory::{self, Metadata};
 use crate::layer::stored::{self, LayerRecord};
 use crate::{Error, Store};
@@ -111,6 +112,25 @@ impl Stack {
         Ok(false)
     }
 
+    /// Whether any layer shows something called `name` in the directory at `path`.
+    pub(super) fn has_entry(&self, path: &[u8], name: &str) -> Result<bool, Error> {
+        for level in &self.levels {
+            match level.find(path)? {
+                Found::Hidden => return Ok(false),
+                Found::Missing => {}
+                Found::Directory(fd) => match rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(status) => return Ok(!is_whiteout_inode(&status)),
+                    Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(directory::failed(path, errno)),
+                },
+            }
+            if level.hides_below(path)? {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
     /// The directories whose metadata the plain overlay of the layers would show wrongly.
     pub(super) fn corrections(&self) -> Result<Corrections, Error> {
         let mut corrections = BTreeMap::new();
@@ -148,7 +168,7 @@ impl Stack {
         Ok(())
     }
 
-    fn effective(&self, path: &[u8]) -> Result<Metadata, Error> {
+    pub(super) fn effective(&self, path: &[u8]) -> Result<Metadata, Error> {
         for level in &self.levels {
             if let Found::Directory(fd) = level.find(path)? {
                 return directory::metadata(path, fd.as_fd());

@@ -414,3 +414,38 @@ fn what_hides_a_lower_directory_keeps_its_own_metadata() {
         assert_eq!(overlay.lower.len(), 2, "{name}");
     }
 }
+
+#[test]
+fn mount_points_are_made_where_layers_lack_them() {
+    if !is_root("mount_points_are_made_where_layers_lack_them") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let wanted = [("etc", "hosts"), ("etc", "name"), ("run", "x"), ("link", "x")];
+    let plain = Tarball::new()
+        .dir("etc/")
+        .file("etc/hosts", b"own")
+        .file("etc/name", b"n");
+    let base = fixture.layer(&plain.finish()).unwrap().diff_id;
+    let links = Tarball::new().symlink("link", "etc").whiteout("etc/.wh.name");
+    let above = fixture.layer(&links.finish()).unwrap().diff_id;
+    let snapshots = fixture.store.snapshots();
+    let points = |layers: &[DiffId]| snapshots.mount_points(layers, &wanted).unwrap();
+
+    assert_eq!(points(&[]), None);
+    assert_eq!(points(&[base]), None, "all that can be there is there");
+    // The upper layer implies etc/, whose metadata a snapshot on both corrects in its own way.
+    assert_eq!(points(&[base, above]), None);
+
+    let described = Tarball::new().dir("etc/").whiteout("etc/.wh.name");
+    let described = fixture.layer(&described.finish()).unwrap().diff_id;
+    let place = points(&[base, described]).expect("a name was taken away");
+    assert_eq!(fs::read(place.join("etc/name")).unwrap(), b"");
+    assert_eq!(fs::read_dir(place.join("etc")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
+    let of_layer = fixture.store.layers().path(&described).unwrap().join("etc");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&place.join("etc")), mode(&of_layer));
+    assert_eq!(points(&[base, described]), Some(place), "made once");
+    fixture.assert_tidy();
+}
