@@ -284,3 +284,38 @@ pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::
     let path = path.to_owned();
     move |source| Error::File { action, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::*;
+
+    #[test]
+    fn clearing_leaves_a_cache_mount_that_is_in_use() {
+        let root = tempfile::tempdir().unwrap();
+        let Ok(store) = Store::open(root.path()) else {
+            println!("skipped: needs a folder that a store can be in");
+            return;
+        };
+        let folder = root.path().join(MOUNTS);
+        let keys: Vec<String> = ["used", "idle"].map(|id| Digest::of(id.as_bytes()).hex()).into();
+        for key in &keys {
+            fs::create_dir_all(folder.join(key)).unwrap();
+            fs::write(folder.join(key).with_extension(IN_USE), "").unwrap();
+        }
+        let lock = fs::File::open(folder.join(&keys[0]).with_extension(IN_USE)).unwrap();
+        flock(&lock, FlockOperation::LockShared).unwrap();
+        let cache = BuildCache::open(&store);
+        let left = || -> Vec<String> { cache.mounts().unwrap().iter().map(|mount| mount.key.hex()).collect() };
+        cache.clear().unwrap();
+        assert_eq!(left(), keys[..1]);
+        drop(lock);
+        cache.clear().unwrap();
+        assert!(left().is_empty());
+        // What a step had to itself has no lock, and goes when the engine starts again.
+        fs::create_dir_all(folder.join("0123")).unwrap();
+        cache.recover().unwrap();
+        assert!(!folder.join("0123").exists());
+    }
+}

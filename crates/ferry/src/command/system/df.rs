@@ -81,15 +81,16 @@ struct Container {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct Volume {
-    usage_data: Option<VolumeUsage>,
+pub(super) struct Volume {
+    pub(super) name: String,
+    pub(super) usage_data: Option<VolumeUsage>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct VolumeUsage {
-    size: i64,
-    ref_count: i64,
+pub(super) struct VolumeUsage {
+    pub(super) size: i64,
+    pub(super) ref_count: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]

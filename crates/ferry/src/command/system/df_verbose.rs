@@ -6,6 +6,7 @@ use bollard_stubs::models::{ContainerSummary, ImageSummary};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::df::Volume;
 use crate::command::container::ps;
 use crate::command::image::ls;
 use crate::failure::Failure;
@@ -20,20 +21,6 @@ struct Listed {
     containers: Option<Vec<ContainerSummary>>,
     volumes: Option<Vec<Volume>>,
     build_cache: Option<Vec<Cache>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct Volume {
-    name: String,
-    usage_data: Option<VolumeUsage>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct VolumeUsage {
-    size: i64,
-    ref_count: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]
