@@ -73,25 +73,31 @@ pub(super) fn read(request: &SolveRequest, can_receive: impl Fn() -> bool) -> Re
             )));
         }
     };
-    if is_set(attributes, "push-by-digest") {
-        return Err(Status::unimplemented(
-            "output attribute push-by-digest is not supported yet; push by name",
-        ));
-    }
-    if attributes.get("platform-split").is_some_and(|value| value == "false") {
-        return Err(Status::unimplemented(
-            "output attribute platform-split=false is not supported yet",
-        ));
-    }
-    if attributes.get("tar").is_some_and(|value| value == "false") {
-        return Err(Status::unimplemented(
-            "output attribute tar=false is not supported yet; unpack the archive",
-        ));
-    }
+    refuse_unsupported(attributes)?;
     Ok(Some(Export {
         names: names(attributes)?,
         destination,
     }))
+}
+
+/// Attributes that would change the result and that are not known here; the others say what happens anyway.
+fn refuse_unsupported(attributes: &HashMap<String, String>) -> Result<(), Status> {
+    for (key, value) in attributes {
+        let refused = match (key.as_str(), value.as_str()) {
+            ("push-by-digest", _) => is_set(attributes, key).then_some("push by name"),
+            ("platform-split", "false") => Some("leave it away"),
+            ("tar", "false") => Some("unpack the archive"),
+            ("compression", value) => (value != "gzip").then_some("layers are compressed by gzip"),
+            ("oci-mediatypes", "false") => Some("images are made with OCI's media types"),
+            (key, _) => key.starts_with("annotation").then_some("use --label"),
+        };
+        if let Some(instead) = refused {
+            return Err(Status::unimplemented(format!(
+                "output attribute {key}={value} is not supported yet; {instead}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_set(attributes: &HashMap<String, String>, key: &str) -> bool {
@@ -153,6 +159,8 @@ mod tests {
             request("image", &[("push-by-digest", "true")]),
             request("oci", &[("tar", "false")]),
             request("local", &[("platform-split", "false")]),
+            request("image", &[("annotation.a", "b")]),
+            request("image", &[("compression", "zstd")]),
         ] {
             assert!(read(&wrong, || true).is_err(), "{wrong:?}");
         }
