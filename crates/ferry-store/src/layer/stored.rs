@@ -1,4 +1,4 @@
-//! How a layer lies on disk: `layers/<DiffID>/{fs, layer.json, compressed.json}`, and how it gets there.
+//! How a layer lies on disk: `layers/<DiffID>/{fs, layer.json, compressed.json, mount-points}`, and how it gets there.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
