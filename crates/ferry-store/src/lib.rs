@@ -18,6 +18,8 @@ pub mod archive;
 mod content;
 mod durability;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gc;
 mod image;
 pub mod layer;
