@@ -66,9 +66,7 @@ impl Ignore {
             if (rule.effect == Effect::Exclude) == is_excluded {
                 continue;
             }
-            let is_match =
-                rule.glob.matches(path) || path.match_indices('/').any(|(at, _)| rule.glob.matches(&path[..at]));
-            if is_match {
+            if rule.glob.matches_or_parent_does(path) {
                 is_excluded = !is_excluded;
             }
         }
