@@ -61,7 +61,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn all_rust_files() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for root in ["crates", "tests"] {
+    for root in ["crates", "tests", "fuzz"] {
         rust_files(&workspace().join(root), &mut found);
     }
     found

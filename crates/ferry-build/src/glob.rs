@@ -91,6 +91,20 @@ impl Glob {
         self.after(path)[self.parts.len()]
     }
 
+    /// Whether the whole of `path` matches, or of a directory above it; one walk for all of them.
+    pub(crate) fn matches_or_parent_does(&self, path: &str) -> bool {
+        let end = self.parts.len();
+        let mut reached = vec![false; end + 1];
+        self.reach(&mut reached, 0);
+        for c in path.chars() {
+            if c == '/' && reached[end] {
+                return true;
+            }
+            reached = self.next(&reached, c);
+        }
+        reached[end]
+    }
+
     /// Whether something below the directory `path` may match.
     pub(crate) fn may_match_below(&self, path: &str) -> bool {
         let below = self.after(&format!("{path}/"));
@@ -102,15 +116,20 @@ impl Glob {
         let mut reached = vec![false; self.parts.len() + 1];
         self.reach(&mut reached, 0);
         for c in path.chars() {
-            let mut next = vec![false; self.parts.len() + 1];
-            for (index, part) in self.parts.iter().enumerate() {
-                if reached[index] {
-                    self.step(part, index, c, &mut next);
-                }
-            }
-            reached = next;
+            reached = self.next(&reached, c);
         }
         reached
+    }
+
+    /// The parts that may come after `reached` and `c`.
+    fn next(&self, reached: &[bool], c: char) -> Vec<bool> {
+        let mut next = vec![false; self.parts.len() + 1];
+        for (index, part) in self.parts.iter().enumerate() {
+            if reached[index] {
+                self.step(part, index, c, &mut next);
+            }
+        }
+        next
     }
 
     fn step(&self, part: &Part, index: usize, c: char, next: &mut [bool]) {

@@ -39,27 +39,9 @@ impl Ignore {
     pub fn from_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
         let mut rules = Vec::new();
         for line in patterns {
-            let line = line.trim();
-            let (effect, pattern) = match line.strip_prefix('!') {
-                Some(pattern) => (Effect::Include, pattern.trim()),
-                None => (Effect::Exclude, line),
-            };
-            if line.is_empty() {
-                continue;
+            if let Some(rule) = Rule::parse(line.trim())? {
+                rules.push(rule);
             }
-            if pattern.is_empty() {
-                return Err(PatternError(line.to_owned()));
-            }
-            let cleaned = clean(pattern);
-            let mark = match effect {
-                Effect::Exclude => "",
-                Effect::Include => "!",
-            };
-            rules.push(Rule {
-                glob: Glob::parse(&cleaned, Dialect::Ignore)?,
-                effect,
-                written: format!("{mark}{cleaned}"),
-            });
         }
         Ok(Self { rules })
     }
@@ -84,9 +66,7 @@ impl Ignore {
             if (rule.effect == Effect::Exclude) == is_excluded {
                 continue;
             }
-            let is_match =
-                rule.glob.matches(path) || path.match_indices('/').any(|(at, _)| rule.glob.matches(&path[..at]));
-            if is_match {
+            if rule.glob.matches_or_parent_does(path) {
                 is_excluded = !is_excluded;
             }
         }
@@ -98,6 +78,40 @@ impl Ignore {
         self.rules
             .iter()
             .any(|rule| rule.effect == Effect::Include && rule.glob.may_match_below(path))
+    }
+}
+
+/// How often cleaning a pattern may uncover another one to clean; a line written by hand needs two.
+const MAX_ROUNDS: usize = 8;
+
+impl Rule {
+    /// `/ a` and `/!a` become something that is to be cleaned again, as Docker does: what is sent to the other side
+    /// must mean there what it means here.
+    fn parse(written: &str) -> Result<Option<Self>, PatternError> {
+        let mut line = written.to_owned();
+        if line.is_empty() {
+            return Ok(None);
+        }
+        for _ in 0..MAX_ROUNDS {
+            let (effect, mark, pattern) = match line.strip_prefix('!') {
+                Some(pattern) => (Effect::Include, "!", pattern.trim()),
+                None => (Effect::Exclude, "", line.as_str()),
+            };
+            if pattern.is_empty() {
+                break;
+            }
+            let cleaned = clean(pattern);
+            let again = format!("{mark}{cleaned}").trim().to_owned();
+            if again == line {
+                return Ok(Some(Self {
+                    glob: Glob::parse(&cleaned, Dialect::Ignore)?,
+                    effect,
+                    written: line,
+                }));
+            }
+            line = again;
+        }
+        Err(PatternError(written.to_owned()))
     }
 }
 

@@ -20,6 +20,8 @@ mod event;
 mod expand;
 mod export;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod glob;
 pub mod ignore;
 mod instruction;

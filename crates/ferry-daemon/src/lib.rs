@@ -5,6 +5,8 @@ mod buildkit;
 mod convert;
 mod error;
 mod extract;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hijack;
 mod json_stream;
 mod registry_auth;

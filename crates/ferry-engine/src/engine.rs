@@ -87,7 +87,7 @@ impl Engine {
     /// Opens the folders, starts the zygote and finds what an engine before left. Call it inside a
     /// tokio runtime; it blocks for some milliseconds, and up to a second while another engine has the folders.
     pub fn open(options: EngineOptions) -> Result<Self, Error> {
-        let instance = options.instance;
+        let instance = &options.instance;
         for root in [&instance.data_root, &instance.exec_root] {
             folder::create_with_mode(root, 0o710)?;
         }
@@ -99,6 +99,14 @@ impl Engine {
         }
         let layout = cgroup::Layout::detect().map_err(ferry_runtime::Error::from)?;
         let cgroups = cgroup::Parent::open(&layout, &instance.cgroup_parent()).map_err(ferry_runtime::Error::from)?;
+        Self::assemble(options, cgroups.clone(), store, lock).inspect_err(|_| {
+            // Refused while a container of an engine before has a cgroup below it.
+            let _ = cgroups.remove();
+        })
+    }
+
+    fn assemble(options: EngineOptions, cgroups: cgroup::Parent, store: Store, lock: File) -> Result<Self, Error> {
+        let instance = options.instance;
         let engine = Self(Arc::new(Parts {
             cgroups,
             store,

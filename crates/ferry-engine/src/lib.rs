@@ -9,6 +9,8 @@ mod engine;
 mod error;
 pub mod event;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod image;
 mod instance;
 mod label;

@@ -21,6 +21,8 @@ mod error;
 pub mod firewall;
 mod fnv;
 mod forwarding;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hosts;
 pub mod ipam;
 mod link;

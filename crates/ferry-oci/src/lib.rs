@@ -7,6 +7,8 @@
 pub mod cpu;
 mod digest;
 pub mod document;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod image_config;
 pub mod media_type;
 mod platform;

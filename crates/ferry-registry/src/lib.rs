@@ -13,6 +13,8 @@ mod config;
 mod credential;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod login;
 mod manifest;
 mod progress;

@@ -16,6 +16,8 @@ mod container;
 mod error;
 mod exit;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handle;
 mod launch;
 mod log;

@@ -37,7 +37,11 @@ fn main() {
         Ok(task) => emulate(&task),
         Err(_) if asked("--list") && asked("--ignored") => {}
         Err(_) if asked("--list") => println!("every_cpu_runs_in_a_namespace_of_our_own: test"),
-        Err(_) => every_cpu_runs_in_a_namespace_of_our_own(),
+        Err(_) => {
+            every_cpu_runs_in_a_namespace_of_our_own();
+            // As the usual harness says it, so that `./test` counts this test too.
+            println!("test result: ok. 1 passed; 0 failed; 0 ignored");
+        }
     }
 }
 

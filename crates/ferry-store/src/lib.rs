@@ -19,6 +19,8 @@ mod content;
 mod disk_usage;
 mod durability;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gc;
 mod image;
 pub mod layer;

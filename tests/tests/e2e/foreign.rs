@@ -84,25 +84,65 @@ fn a_foreign_container_lives_like_any_other() {
         .says("linux");
 }
 
+/// Tries all it can on the programs of init and of a sibling, from a child: qemu shows a guest `/proc/self/exe` and
+/// `/proc/<own pid>/exe` as the guest's own program, which lies in the container and which it may write.
+const TAMPER: &str = r#"
+sleep 300 & sibling=$!
+(for victim in /proc/1/exe /proc/$sibling/exe; do
+	case $(readlink $victim) in
+	/memfd:*)
+		chmod 4755 $victim 2>/dev/null && echo "changed the mode of $victim"
+		chown 1000 $victim 2>/dev/null && echo "changed the owner of $victim"
+		touch -c -d @0 $victim 2>/dev/null && echo "changed the times of $victim"
+		;;
+	esac
+	(echo x >>$victim) 2>/dev/null && echo "appended to $victim"
+	(echo x >$victim) 2>/dev/null && echo "overwrote $victim"
+	(: 1<>$victim && echo x 1<>$victim) 2>/dev/null && echo "wrote into $victim"
+	truncate -s 0 $victim 2>/dev/null && echo "truncated $victim"
+	dd if=/dev/zero of=$victim bs=1 count=1 conv=notrunc 2>/dev/null && echo "patched $victim"
+	rm -f $victim 2>/dev/null && echo "removed $victim"
+done)
+kill $sibling"#;
+
 #[test]
 fn the_emulator_cannot_be_written_from_inside() {
     let Some(engine) = Engine::start() else { return };
     if engine.make_busybox_for(&PLATFORMS[..2]).is_none() {
         return;
     }
-    let write = "for p in 1 self $$; do (echo x >>/proc/$p/exe) 2>/dev/null && echo written; (echo x >/proc/$p/exe) 2>/dev/null && echo written; done; true";
     for platform in &PLATFORMS[..2] {
         engine
             .sh(&format!(
-                "ferry run --rm --platform {} busybox sh -c '{write}'",
+                "ferry run -d --name box --platform {} busybox sh -c 'while :; do sleep 1; done'",
                 platform.name
             ))
+            .succeeds();
+        let program = format!("/proc/{}/exe", engine.init_of("box").pid.as_raw_nonzero());
+        let of_host = engine.host().sh(&format!("readlink {program}")).succeeds().text();
+        assert_eq!(
+            of_host.contains("memfd:"),
+            *platform != host_platform(),
+            "{} is run by {of_host}",
+            platform.name
+        );
+        let fingerprint = format!("sha256sum <{program} && stat -L -c '%s %i %a %u:%g %Y' {program}");
+        let before = engine.host().sh(&fingerprint).succeeds().text();
+        engine
+            .sh(&format!("ferry exec box sh -c '{TAMPER}'"))
             .succeeds()
             .prints("");
-        engine
-            .sh(&format!("ferry run --rm --platform {} busybox uname -m", platform.name))
-            .succeeds()
-            .prints(platform.machine);
+        engine.host().sh(&fingerprint).succeeds().prints(&before);
+        for run in [
+            "ferry exec box".to_owned(),
+            format!("ferry run --rm --platform {} busybox", platform.name),
+        ] {
+            engine
+                .sh(&format!("{run} uname -m"))
+                .succeeds()
+                .prints(platform.machine);
+        }
+        engine.sh("ferry rm -f box").succeeds();
     }
 }
 

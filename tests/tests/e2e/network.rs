@@ -96,7 +96,7 @@ fn the_way_out_is_translated() {
         .succeeds()
         .prints("from-outside");
     server.finish().succeeds().says("198.51.100.1");
-    engine.host().sh("kill $(cat peer); ip link del out").succeeds();
+    engine.host().sh("ip link del out; kill $(cat peer)").succeeds();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Proves to one registry who one is, and to nobody else.
 
-mod challenge;
+pub(crate) mod challenge;
 mod realm;
 mod scope;
 mod token;

@@ -13,7 +13,7 @@ mod process;
 mod program;
 mod stdio;
 mod sysctl;
-mod user;
+pub(crate) mod user;
 
 pub(crate) use first::{ContainerPlan, IntoCgroup};
 pub(crate) use guest::GuestPlan;

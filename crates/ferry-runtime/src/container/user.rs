@@ -48,7 +48,7 @@ pub(crate) fn resolve(root: BorrowedFd<'_>, user: &str, more_groups: &[String]) 
     resolve_by(&passwd, &group, user, more_groups)
 }
 
-fn resolve_by(passwd: &str, group: &str, user: &str, more_groups: &[String]) -> Result<Identity, UserFault> {
+pub(crate) fn resolve_by(passwd: &str, group: &str, user: &str, more_groups: &[String]) -> Result<Identity, UserFault> {
     let (user, explicit_group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (user, None),

@@ -16,7 +16,7 @@ const PT_INTERP: u32 = 3;
 
 /// Whether a program needs a dynamic loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Linkage {
+pub(crate) enum Linkage {
     /// It carries all it needs.
     Static,
     /// It names a loader, which a container's root does not have.
@@ -24,7 +24,7 @@ pub(super) enum Linkage {
 }
 
 /// The CPU and linkage of an executable; `None` when it is no ELF file of a CPU in the table.
-pub(super) fn inspect(file: &File) -> io::Result<Option<(&'static Cpu, Linkage)>> {
+pub(crate) fn inspect(file: &File) -> io::Result<Option<(&'static Cpu, Linkage)>> {
     let mut header = [0; HEADER_LEN];
     let filled = read_up_to(file, &mut header)?;
     let Some(cpu) = Cpu::of_elf(&header[..filled]) else {

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ferry_oci::cpu::Cpu;
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{IFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -43,7 +43,7 @@ impl Interpreter {
         )
     }
 
-    /// Copies the emulator into memory that nobody can change any more.
+    /// Copies the emulator into memory that nobody can change any more, nor who owns it.
     ///
     /// Root in a container reaches the emulator as /proc/<pid>/exe of any emulated process, so it
     /// must be neither the host's file nor writable.
@@ -56,6 +56,9 @@ impl Interpreter {
             step: "seal an emulator",
             errno,
         })?;
+        // Seals keep the bytes; owner, mode, times and attributes are all containers' too. A kernel whose tmpfs has no
+        // such flag, or an engine without CAP_LINUX_IMMUTABLE, runs emulated programs all the same.
+        let _ = rustix::fs::ioctl_setflags(&memory, IFlags::IMMUTABLE);
         Ok(memory.into())
     }
 

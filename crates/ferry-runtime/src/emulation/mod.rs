@@ -6,7 +6,7 @@
 //! exist since Linux 6.7.
 
 mod discover;
-mod elf;
+pub(crate) mod elf;
 mod error;
 mod foreign;
 mod interpreter;

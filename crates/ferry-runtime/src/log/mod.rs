@@ -29,6 +29,18 @@ pub(crate) struct JsonFile {
     failed: Option<Errno>,
 }
 
+/// The log of `pieces` of output, all written at `now`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn lines_of<'a>(pieces: impl Iterator<Item = &'a [u8]>, now: OffsetDateTime) -> Vec<u8> {
+    let mut encoder = LineEncoder::new(Stream::Stdout);
+    encoder.set_time(now);
+    for piece in pieces {
+        encoder.push(piece);
+    }
+    encoder.end();
+    encoder.complete().to_vec()
+}
+
 /// Encoded lines are written once they are this many.
 const WRITE_AT_BYTES: usize = 512 * 1024;
 /// Input that is encoded before it is looked whether to write: bounds the memory, for an empty line

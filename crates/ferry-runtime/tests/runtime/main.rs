@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         death::TESTS,
     ];
     let mut failed = Vec::new();
+    let mut passed = 0;
     for (name, test) in groups.concat().into_iter().filter(|(name, _)| name.contains(&filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             test(&fixture);
@@ -54,12 +55,22 @@ fn main() -> ExitCode {
         if outcome.is_err() {
             failed.push(name);
             fixture.clear();
+        } else {
+            passed += 1;
         }
     }
     drop(fixture);
+    let all = if failed.is_empty() { "ok" } else { "FAILED" };
+    if !failed.is_empty() {
+        println!("failed: {}", failed.join(", "));
+    }
+    // As the usual harness says it, so that `./test` counts these tests too.
+    println!(
+        "test result: {all}. {passed} passed; {} failed; 0 ignored",
+        failed.len()
+    );
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
-    println!("failed: {}", failed.join(", "));
     ExitCode::FAILURE
 }

@@ -153,7 +153,8 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn skip_data(&mut self) -> Result<(), Error> {
-        let mut left = self.data_left + self.padding;
+        // A size that no stream has ends as a truncated one.
+        let mut left = self.data_left.saturating_add(self.padding);
         self.data_left = 0;
         self.padding = 0;
         while left > 0 {

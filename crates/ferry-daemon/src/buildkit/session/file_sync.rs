@@ -293,6 +293,19 @@ impl Reception {
     }
 }
 
+/// Receives what a client sent as `packets`; nobody hears what is asked.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn receive_packets(receiving: Receiving, packets: Vec<Packet>) -> Result<Received, SyncError> {
+    let (to_client, _from_us) = mpsc::channel(packets.len() + MAX_IN_FLIGHT + PACKETS_QUEUED);
+    let (to_writer, from_client) = mpsc::channel(packets.len().max(1));
+    for packet in packets {
+        let _ = to_writer.try_send(packet);
+    }
+    drop(to_writer);
+    let reception = Reception::new(receiving, "context".to_owned(), to_client);
+    reception.run(from_client).map(|(received, _to_client)| received)
+}
+
 /// The entry that a STAT describes; `None` for a socket, which is nothing without its process.
 ///
 /// Owners and extended attributes are not used: a context means the same whoever sends it.

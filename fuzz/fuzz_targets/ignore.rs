@@ -1,0 +1,4 @@
+//! Feeds `ferry_build::fuzz::ignore`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ferry_build::fuzz::ignore(data));

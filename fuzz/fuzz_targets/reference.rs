@@ -1,0 +1,4 @@
+//! Feeds `ferry_oci::fuzz::reference`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ferry_oci::fuzz::reference(data));
