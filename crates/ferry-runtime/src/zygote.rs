@@ -14,6 +14,7 @@ use ferry_sys::{
     signals::{self, Children},
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, Mode, OFlags, openat},
     io::write,
     process::{DumpableBehavior, chdir, set_dumpable_behavior, setsid, umask},
@@ -91,6 +92,20 @@ fn open_cgroups(parent: &str) -> Result<Parent, String> {
     open().map_err(|error: crate::cgroup::Error| error.to_string())
 }
 
+/// How long nobody may ask for anything before memory is given back.
+const REST_AFTER: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 500_000_000,
+};
+
+/// Waits for a request; if it is long in coming, lets go of what is not needed for waiting.
+fn rest_if_idle(socket: &OwnedFd) {
+    let mut set = [PollFd::new(socket, PollFlags::IN)];
+    if poll(&mut set, Some(&REST_AFTER)) == Ok(0) {
+        ferry_sys::memory::rest();
+    }
+}
+
 fn serve(inheritance: &Inheritance, socket: OwnedFd) -> ! {
     let options = CloneOptions {
         namespaces: Default::default(),
@@ -98,6 +113,7 @@ fn serve(inheritance: &Inheritance, socket: OwnedFd) -> ! {
         cgroup: None,
     };
     loop {
+        rest_if_idle(&socket);
         let frame = match protocol::receive(socket.as_fd()) {
             Ok(Some(frame)) => frame,
             Ok(None) => exit_now(0),
