@@ -78,6 +78,7 @@ impl ContainerPlan {
         self.enter_surroundings(IntoCgroup::ByItself)?;
         self.root.mount_shared(&self.namespaces)?;
         if let Some(emulation) = &self.emulation {
+            self.process.raise_limits()?;
             emulation.enter()?;
         }
         let options = CloneOptions {

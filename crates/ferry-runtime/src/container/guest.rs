@@ -65,6 +65,7 @@ impl GuestPlan {
             | ThreadNameSpaceType::NETWORK
             | ThreadNameSpaceType::CONTROL_GROUP;
         if self.user_namespace {
+            self.process.raise_limits()?;
             namespaces |= ThreadNameSpaceType::USER;
         }
         move_into_thread_name_spaces(self.host.as_fd(), namespaces).map_err(|errno| Fault::Namespace {

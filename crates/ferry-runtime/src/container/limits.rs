@@ -50,6 +50,30 @@ pub(crate) fn apply(limits: &[Limit]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Raises hard limits while the caller may: in a user namespace nobody may any more. Soft limits stay
+/// until [`apply`], for they could be in the way until then. Source: getrlimit(2), capabilities(7).
+pub(crate) fn raise(limits: &[Limit]) -> Result<(), Fault> {
+    for limit in limits {
+        let now = getrlimit(limit.resource);
+        let is_higher = match (limit.value.maximum, now.maximum) {
+            (Some(wanted), Some(now)) => wanted > now,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if is_higher {
+            let raised = Rlimit {
+                current: now.current,
+                maximum: limit.value.maximum,
+            };
+            setrlimit(limit.resource, raised).map_err(|errno| Fault::Rlimit {
+                name: limit.name.to_owned(),
+                errno: errno.into(),
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn clamp_one(soft: u64, hard: u64, most: Option<u64>) -> (Rlimit, Option<u64>) {
     let given = most.map_or(hard, |most| hard.min(most));
     let finite = |value: u64| (value != UNLIMITED).then_some(value);

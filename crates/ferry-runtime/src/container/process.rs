@@ -143,6 +143,11 @@ impl ProcessPlan {
         })
     }
 
+    /// To be done before a user namespace is entered.
+    pub(super) fn raise_limits(&self) -> Result<(), Fault> {
+        limits::raise(&self.limits)
+    }
+
     fn cwd_fault(&self, errno: Errno) -> Fault {
         Fault::WorkingDir {
             path: self.cwd.clone(),
