@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use ferry_sys::mount::{Attributes, Propagation, READ_ONLY, Reach, set_attributes};
@@ -30,20 +31,28 @@ pub(super) enum Access {
 pub(crate) fn open_ahead(root: &Root) -> Result<Option<OwnedFd>, Fault> {
     match root {
         Root::Overlay(overlay) => {
-            let context = begin_overlay()?;
-            if !add_lower_by_path(&context, &overlay.lower)? {
+            static TAKES_PATHS: AtomicBool = AtomicBool::new(true);
+            if !TAKES_PATHS.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            finish_overlay(&context, overlay, |context| fsconfig_create(context)).map(Some)
+            match mount_by_path(overlay) {
+                // Linux 6.5 and 6.6 do not know the option, earlier ones say so only at the end. If it
+                // is something else, the monitor meets it again.
+                Err(Fault::Root { errno, .. }) if errno == Errno::INVAL.into() => {
+                    TAKES_PATHS.store(false, Ordering::Relaxed);
+                    Ok(None)
+                }
+                mounted => mounted.map(Some),
+            }
         }
         Root::Directory { path, .. } => clone_folder(path).map(Some),
     }
 }
 
-/// As [`open_ahead`] on any kernel, in a process of one thread.
+/// As [`open_ahead`] on older kernels, in a process of one thread.
 pub(crate) fn open(root: &Root) -> Result<OwnedFd, Fault> {
     match root {
-        Root::Overlay(overlay) => mount_overlay(overlay),
+        Root::Overlay(overlay) => mount_by_number(overlay),
         Root::Directory { path, .. } => clone_folder(path),
     }
 }
@@ -65,13 +74,21 @@ pub(super) fn forbid_writes(root: BorrowedFd<'_>) -> Result<(), Fault> {
     set_attributes(root, attributes, Reach::Mount).map_err(Fault::root("read-only"))
 }
 
-/// Mounts without attaching: nothing shows on the host, and it is gone with its last user.
+/// Mounts without attaching: nothing shows on the host, and it is gone with its last user. Names the
+/// layers one by one, which takes any number of any length, since Linux 6.7.
 /// Source: Linux Documentation/filesystems/overlayfs.rst.
-fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd, Fault> {
+fn mount_by_path(overlay: &Overlay) -> Result<OwnedFd, Fault> {
     let context = begin_overlay()?;
-    if add_lower_by_path(&context, &overlay.lower)? {
-        return finish_overlay(&context, overlay, |context| fsconfig_create(context));
+    for lower in &overlay.lower {
+        set(&context, "lowerdir+", lower)?;
     }
+    finish_overlay(&context, overlay, |context| fsconfig_create(context))
+}
+
+/// The same with the layers named in the least that can be said about them, for an option has 255
+/// bytes, and all of them a page.
+fn mount_by_number(overlay: &Overlay) -> Result<OwnedFd, Fault> {
+    let context = begin_overlay()?;
     let _held = add_lower_by_number(&context, &overlay.lower)?;
     finish_overlay(&context, overlay, |context| {
         in_own_descriptors(|| fsconfig_create(context))
@@ -103,21 +120,8 @@ fn finish_overlay(
         .map_err(Fault::root("fsmount overlay"))
 }
 
-/// Names the layers one by one, which takes any number of any length; false where the kernel does
-/// not know that (before 6.7).
-fn add_lower_by_path(context: &OwnedFd, layers: &[PathBuf]) -> Result<bool, Fault> {
-    for (number, lower) in layers.iter().enumerate() {
-        match fsconfig_set_string(context.as_fd(), "lowerdir+", lower) {
-            Err(Errno::INVAL) if number == 0 => return Ok(false),
-            other => other.map_err(Fault::root(format!("overlay lowerdir+ {}", lower.display())))?,
-        }
-    }
-    Ok(true)
-}
-
-/// Names the layers in the least that can be said about them, for an option has 255 bytes: by the
-/// numbers of these descriptors, as names in /proc/self/fd, which the process' working directory
-/// has to be meanwhile.
+/// By the numbers of these descriptors, as names in /proc/self/fd, which the process' working
+/// directory has to be meanwhile.
 fn add_lower_by_number(context: &OwnedFd, lower: &[PathBuf]) -> Result<Vec<OwnedFd>, Fault> {
     let open = |path: &PathBuf| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
