@@ -70,6 +70,11 @@ fn report(entry: &Entry) -> PlatformReport {
             report.state = PlatformState::Registered;
             report.emulator = Some(registration.interpreter.display().to_string());
         }
+        Support::Unregistered(emulator) => {
+            report.state = PlatformState::Missing;
+            report.emulator = Some(emulator.path.display().to_string());
+            report.note = Some(crate::engine::UNREGISTERED.to_owned());
+        }
         Support::Missing { packages } => {
             report.state = PlatformState::Missing;
             let refused: String = entry

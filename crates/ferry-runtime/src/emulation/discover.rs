@@ -26,11 +26,12 @@ impl Emulators {
             .chain(USUAL.iter().map(PathBuf::from))
             .collect();
         let registered = registered_on_this_host();
+        let namespaces = Namespaces::look();
         // Each answer waits for a process or two: together they take no longer than the slowest.
         let entries = std::thread::scope(|scope| {
             let answers: Vec<_> = cpu::ALL
                 .iter()
-                .map(|cpu| (cpu, scope.spawn(|| entry(cpu, &searched, &registered))))
+                .map(|cpu| (cpu, scope.spawn(|| entry(cpu, &searched, &registered, namespaces))))
                 .collect();
             answers
                 .into_iter()
@@ -39,6 +40,30 @@ impl Emulators {
         });
         Emulators { entries }
     }
+}
+
+/// Whether this kernel gives user namespaces registrations of their own.
+#[derive(Debug, Clone, Copy)]
+struct Namespaces {
+    are_ours: bool,
+}
+
+impl Namespaces {
+    /// Source: Linux 6.7's binfmt_misc; namespaces(7), /proc/sys/user.
+    fn look() -> Namespaces {
+        let release = rustix::system::uname();
+        let is_allowed =
+            std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|most| most.trim() != "0");
+        Namespaces {
+            are_ours: is_allowed && is_since_6_7(&release.release().to_string_lossy()),
+        }
+    }
+}
+
+fn is_since_6_7(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let mut number = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (number(), number()) >= (6, 7)
 }
 
 fn missing(cpu: &'static Cpu) -> Entry {
@@ -50,7 +75,7 @@ fn missing(cpu: &'static Cpu) -> Entry {
     }
 }
 
-fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered]) -> Entry {
+fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered], namespaces: Namespaces) -> Entry {
     let mut entry = Entry {
         registered: find(registered, cpu),
         ..missing(cpu)
@@ -63,7 +88,12 @@ fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered]) -> 
         match take(&path) {
             Ok(None) => {}
             Ok(Some(version)) => {
-                entry.support = Support::Emulated(Emulator::new(cpu, path, version));
+                let emulator = Emulator::new(cpu, path, version);
+                entry.support = match &entry.registered {
+                    _ if namespaces.are_ours => Support::Emulated(emulator),
+                    Some(registration) => Support::GloballyRegistered(registration.clone()),
+                    None => Support::Unregistered(emulator),
+                };
                 return entry;
             }
             Err(reason) => entry.refused.push(Refusal { path, reason }),
@@ -119,6 +149,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn releases_are_compared_by_number() {
+        for (release, expected) in [
+            ("6.1.0-50-cloud-amd64", false),
+            ("6.6.9", false),
+            ("6.7.0", true),
+            ("6.12.107+deb13-cloud-amd64", true),
+            ("7.0-rc1", true),
+            ("5.19", false),
+            ("", false),
+        ] {
+            assert_eq!(is_since_6_7(release), expected, "{release}");
+        }
+    }
+
+    #[test]
     fn versions_as_emulators_write_them() {
         for (text, expect) in [
             (
@@ -161,7 +206,12 @@ mod tests {
         let cpu = Cpu::named("s390x").unwrap();
         std::fs::write(directory.join("qemu-s390x-static"), "#!/bin/sh\n").unwrap();
         std::fs::copy("/bin/sh", directory.join("qemu-s390x")).unwrap();
-        let entry = entry(cpu, std::slice::from_ref(&directory), &[]);
+        let entry = entry(
+            cpu,
+            std::slice::from_ref(&directory),
+            &[],
+            Namespaces { are_ours: true },
+        );
         std::fs::remove_dir_all(&directory).unwrap();
         if Cpu::host() == cpu {
             return;

@@ -27,11 +27,13 @@ impl ExplainForeign {
         let support = cpu.and_then(|cpu| emulators.of(cpu)).map(|entry| &entry.support);
         match support {
             Some(Support::Native) => None,
-            Some(Support::Emulated(_) | Support::GloballyRegistered(_)) => Some(ExplainForeign {
-                machine,
-                cpu,
-                emulator_exists: true,
-            }),
+            Some(Support::Emulated(_) | Support::GloballyRegistered(_) | Support::Unregistered(_)) => {
+                Some(ExplainForeign {
+                    machine,
+                    cpu,
+                    emulator_exists: true,
+                })
+            }
             Some(Support::Missing { .. }) | None => Some(ExplainForeign {
                 machine,
                 cpu,

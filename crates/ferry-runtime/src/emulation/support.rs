@@ -40,6 +40,9 @@ pub enum Support {
     /// Only through an interpreter that the host has registered for everybody, and therefore only
     /// outside a [`super::Namespace`], which would hide it.
     GloballyRegistered(Registration),
+    /// Not at all, although there is this emulator: before Linux 6.7, or where user namespaces are
+    /// forbidden, only the host can register it, for everybody.
+    Unregistered(Emulator),
     /// Not at all: one of these Debian packages would help.
     Missing {
         /// Package names, the better one first.

@@ -92,7 +92,11 @@ fn receive_with(socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<Option<F
     // The packet's true length, so that a small message costs a small buffer.
     let mut nothing = [0_u8; 0];
     let peek = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
-    let (_, packet_bytes) = retry_on_intr(|| recv(socket, &mut nothing, peek))?;
+    let (_, packet_bytes) = match retry_on_intr(|| recv(socket, &mut nothing, peek)) {
+        // A peer that has closed before it read everything is an error once; its last words follow.
+        Err(Errno::CONNRESET) => retry_on_intr(|| recv(socket, &mut nothing, peek))?,
+        received => received?,
+    };
     let mut packet = vec![0; packet_bytes.min(INLINE_MAX_BYTES + 1)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -180,6 +184,16 @@ mod tests {
         let (left, right) = pair();
         drop(left);
         assert!(receive(right.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_last_words_of_a_peer_that_did_not_listen_arrive() {
+        let (left, right) = pair();
+        send(left.as_fd(), b"unread", &[]).unwrap();
+        send(right.as_fd(), b"last words", &[]).unwrap();
+        drop(right);
+        assert_eq!(receive(left.as_fd()).unwrap().unwrap().body, b"last words");
+        assert!(receive(left.as_fd()).unwrap().is_none());
     }
 
     #[test]

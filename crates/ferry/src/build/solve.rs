@@ -67,9 +67,7 @@ pub(crate) async fn build(
         secrets: request.secrets.clone(),
         config,
     };
-    // One after the other: the first may have to start the engine, and holds the lock for that.
-    let session = Session::open(engine, offer).await?;
-    let channel = channel::open(engine).await?;
+    let (session, channel) = tokio::try_join!(Session::open(engine, offer), channel::open(engine))?;
     let control = ControlClient::new(channel)
         .max_decoding_message_size(channel::LARGEST_MESSAGE)
         .max_encoding_message_size(channel::LARGEST_MESSAGE);

@@ -25,6 +25,7 @@ pub(crate) use request::{Body, Request, full, streamed};
 
 use connection::Sender;
 use http::Method;
+use tokio::sync::Mutex;
 
 /// Newest version of the API that this client was written for (Docker Engine API).
 const NEWEST_API: ApiVersion = ApiVersion { major: 1, minor: 51 };
@@ -47,6 +48,9 @@ pub(crate) struct Engine {
     /// A connection that waits for its next request.
     idle: RefCell<Option<Sender>>,
     started: Cell<bool>,
+    /// Held while the engine is started: a second request of this process waits here, and not in the lock between
+    /// processes, where it would wait for itself.
+    starting: Mutex<()>,
 }
 
 impl Engine {
@@ -63,6 +67,7 @@ impl Engine {
             prefix,
             idle: RefCell::new(None),
             started: Cell::new(false),
+            starting: Mutex::new(()),
         }
     }
 
@@ -109,9 +114,12 @@ impl Engine {
                 let Absence::Starts(roots) = &self.absence else {
                     return Err(error);
                 };
-                // Boxed: starting asks the new engine, and so comes by here again.
-                Box::pin(launch::start(&self.address, roots)).await?;
-                self.started.set(true);
+                let _one = self.starting.lock().await;
+                if !self.started.get() {
+                    // Boxed: starting asks the new engine, and so comes by here again.
+                    Box::pin(launch::start(&self.address, roots)).await?;
+                    self.started.set(true);
+                }
                 connect().await
             }
             other => other,
