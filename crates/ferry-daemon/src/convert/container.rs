@@ -21,6 +21,7 @@ use ferry_oci::Platform;
 use time::OffsetDateTime;
 
 use super::image::bytes;
+use super::limits;
 use super::time::{rfc3339, rfc3339_or_zero};
 use crate::error::ApiError;
 
@@ -74,6 +75,7 @@ pub(crate) fn stop_timeout(seconds: Option<i64>) -> StopTimeout {
 }
 
 fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
+    let limits = limits::parse(&host)?;
     let mut binds = Vec::new();
     for text in host.binds.unwrap_or_default() {
         binds.push(parse_bind(&text)?);
@@ -104,6 +106,7 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
             host.dns_options.unwrap_or_default(),
         )?,
         log: parse_log(host.log_config)?,
+        limits,
     })
 }
 
@@ -307,24 +310,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         .and_then(|policy| policy.name)
         .is_some_and(|name| !matches!(name, RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO));
     let given = [
-        ("Memory", number(host.memory)),
-        ("MemoryReservation", number(host.memory_reservation)),
-        ("MemorySwap", number(host.memory_swap)),
-        (
-            "MemorySwappiness",
-            host.memory_swappiness.is_some_and(|value| value != -1),
-        ),
-        ("OomKillDisable", host.oom_kill_disable == Some(true)),
-        ("NanoCpus", number(host.nano_cpus)),
-        ("CpuShares", number(host.cpu_shares)),
-        ("CpuPeriod", number(host.cpu_period)),
-        ("CpuQuota", number(host.cpu_quota)),
-        ("CpuRealtimePeriod", number(host.cpu_realtime_period)),
-        ("CpuRealtimeRuntime", number(host.cpu_realtime_runtime)),
-        ("CpusetCpus", mode(host.cpuset_cpus.as_ref(), &[""])),
-        ("CpusetMems", mode(host.cpuset_mems.as_ref(), &[""])),
-        ("PidsLimit", host.pids_limit.is_some_and(|value| value > 0)),
-        ("BlkioWeight", host.blkio_weight.is_some_and(|value| value != 0)),
         ("Devices", list(host.devices.as_ref())),
         ("DeviceCgroupRules", list(host.device_cgroup_rules.as_ref())),
         ("DeviceRequests", list(host.device_requests.as_ref())),
@@ -591,7 +576,7 @@ fn host_config(host: &HostOptions) -> HostConfig {
             ]),
         ),
     };
-    HostConfig {
+    let mut shown = HostConfig {
         binds: (!host.binds.is_empty()).then(|| host.binds.iter().map(bind).collect()),
         log_config: Some(HostConfigLogConfig {
             typ: Some(driver.to_owned()),
@@ -615,7 +600,9 @@ fn host_config(host: &HostOptions) -> HostConfig {
         shm_size: Some(64 << 20),
         runtime: Some("ferry".to_owned()),
         ..Default::default()
-    }
+    };
+    limits::show(&host.limits, &mut shown);
+    shown
 }
 
 fn network_name(network: &NetworkMode) -> &'static str {
@@ -724,11 +711,11 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_and_defaults_are_not() {
         assert!(refuse_unsupported(&HostConfig::default()).is_ok());
-        let memory = HostConfig {
-            memory: Some(1 << 30),
+        let init = HostConfig {
+            init: Some(true),
             ..Default::default()
         };
-        assert!(refuse_unsupported(&memory).is_err());
+        assert!(refuse_unsupported(&init).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod container;
 pub(crate) mod image;
+mod limits;
 pub(crate) mod moment;
 pub(crate) mod time;
 pub(crate) mod usage;

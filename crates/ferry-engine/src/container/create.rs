@@ -8,8 +8,8 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, MissingSource, id, is_name, kill::parse_signal,
-    spec,
+    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, id, is_name,
+    kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -41,8 +41,13 @@ impl Engine {
         let _lease = self.store.lease();
         let image = self.resolve_image(&options.image, options.platform.as_ref())?;
         let id = ContainerId::random();
-        let config = merge(&id, options, &image)?;
+        let mut config = merge(&id, options, &image)?;
         check(&config)?;
+        let mut warnings = image.notices.clone();
+        let limits = &mut config.options.host.limits;
+        if *limits != Limits::default() {
+            warnings.extend(limits.verify(self.abilities())?);
+        }
         self.emulation_for(&config.platform)?;
         let name = self.take_name(name, &id)?;
         let container = Arc::new(Container::new(id, name, OffsetDateTime::now_utc(), config));
@@ -59,7 +64,7 @@ impl Engine {
             .send("container", "create", container.id.as_str(), container.attributes());
         Ok(Created {
             id: container.id.clone(),
-            warnings: image.notices,
+            warnings,
         })
     }
 

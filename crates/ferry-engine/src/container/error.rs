@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::LimitError;
 use crate::error::Class;
 use crate::{image, network};
 
@@ -43,6 +44,9 @@ pub enum Error {
         /// Why it cannot be.
         reason: String,
     },
+    /// A limit that cannot be.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A bind mount's source is not there.
     #[error("invalid mount config for type \"bind\": bind source path does not exist: {}", .0.display())]
     NoSuchBindSource(PathBuf),
@@ -114,6 +118,7 @@ impl Error {
             | Self::InvalidName(_)
             | Self::NoCommand
             | Self::InvalidOption { .. }
+            | Self::Limit(_)
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }

@@ -2,11 +2,13 @@
 
 mod attach;
 mod create;
+mod device;
 mod error;
 mod exec;
 mod files;
 mod id;
 mod kill;
+mod limits;
 mod list;
 mod logs;
 mod options;
@@ -39,6 +41,8 @@ pub use error::Error;
 pub use exec::{Exec, ExecOptions, ExecState};
 pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
+pub(crate) use limits::Abilities;
+pub use limits::{BlockIoLimits, CpuLimits, DeviceRate, LimitError, Limits, MemoryLimits, OomKiller, Swap};
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogRequest, LogStream};
 pub use options::{

@@ -8,6 +8,8 @@ use std::time::Duration;
 use ferry_oci::Platform;
 use serde::{Deserialize, Serialize};
 
+use super::Limits;
+
 /// A request to create a container; what is absent comes from the image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerOptions {
@@ -67,6 +69,9 @@ pub struct HostOptions {
     pub dns: DnsOptions,
     /// Log of the container's output.
     pub log: LogOptions,
+    /// Limits of its processes together.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Name servers and the like; each that is not empty takes the place of the host's.

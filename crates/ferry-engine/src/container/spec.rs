@@ -44,6 +44,13 @@ pub(super) fn of_container(
     mounts.extend(network_file_mounts(dir, &options.host.binds));
     mounts.extend(options.host.binds.iter().map(bind_mount));
     spec.set_mounts(Some(mounts));
+    if let Some(resources) = spec
+        .linux_mut()
+        .as_mut()
+        .and_then(|linux| linux.resources_mut().as_mut())
+    {
+        options.host.limits.apply(resources)?;
+    }
     Ok(spec)
 }
 

@@ -1,0 +1,121 @@
+//! Limits and other gifts of the host: what the process inside sees of each option.
+
+use ferry_tests::{Engine, Finished};
+
+/// Runs `script` in a container with these options.
+#[track_caller]
+fn run(engine: &Engine, options: &str, script: &str) -> Finished {
+    let quoted = script.replace('\'', "'\\''");
+    engine.sh(&format!("ferry run --rm {options} busybox sh -c '{quoted}'"))
+}
+
+/// What the container's own control file says, in whichever place this host has it.
+fn control(v1: &str, v2: &str) -> String {
+    let controller = v1.split('.').next().unwrap_or_default();
+    // A container of version 1 sees the host's paths, of version 2 its own group as the root.
+    format!(
+        "if [ -e /sys/fs/cgroup/cgroup.controllers ]; then cat /sys/fs/cgroup/{v2}; \
+         else cat /sys/fs/cgroup/{controller}/{v1}; fi"
+    )
+}
+
+#[test]
+fn limits_reach_the_control_group() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    for (options, v1, v2, values) in [
+        ("-m 64m", "memory.limit_in_bytes", "memory.max", ["67108864"; 2]),
+        (
+            "-m 64m --memory-swap 96m",
+            "memory.memsw.limit_in_bytes",
+            "memory.swap.max",
+            ["100663296", "33554432"],
+        ),
+        (
+            "--memory-reservation 32m",
+            "memory.soft_limit_in_bytes",
+            "memory.low",
+            ["33554432"; 2],
+        ),
+        ("--cpus 0.5", "cpu.cfs_quota_us", "cpu.max", ["50000", "50000 100000"]),
+        (
+            "--cpu-quota 30000 --cpu-period 60000",
+            "cpu.cfs_period_us",
+            "cpu.max",
+            ["60000", "30000 60000"],
+        ),
+        ("-c 512", "cpu.shares", "cpu.weight", ["512", "59"]),
+        ("--cpuset-cpus 0", "cpuset.cpus", "cpuset.cpus", ["0"; 2]),
+        ("--pids-limit 20", "pids.max", "pids.max", ["20"; 2]),
+    ] {
+        let seen = run(&engine, options, &control(v1, v2)).succeeds();
+        assert!(values.contains(&seen.text().as_str()), "{options}: {}", seen.all());
+    }
+}
+
+#[test]
+fn limits_that_cannot_be_are_refused_in_docker_s_words() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    for (options, words) in [
+        ("-m 5m", "Minimum memory limit allowed is 6MB"),
+        (
+            "-m 64m --memory-swap 32m",
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ),
+        (
+            "--memory-swap 32m",
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        ),
+        ("--cpus 9999", "range of CPUs is from 0.01 to "),
+        (
+            "--cpuset-cpus 999",
+            "Requested CPUs are not available - requested 999, available: ",
+        ),
+        ("--blkio-weight 5000", "lkio weight"),
+    ] {
+        let refused = engine.sh(&format!("ferry create {options} --name refused busybox true"));
+        if options.starts_with("--blkio") && refused.code() == 0 {
+            // No such limit here: a warning.
+            refused.complains("Your kernel does not support Block I/O weight");
+            engine.sh("ferry rm refused").succeeds();
+            continue;
+        }
+        refused.exits(125).complains(words);
+        engine.sh("ferry inspect refused").exits(1);
+    }
+}
+
+#[test]
+fn inspect_shows_limits() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine
+        .sh("ferry create --name limited -m 64m --cpus 0.5 --pids-limit 20 --cpuset-cpus 0 busybox true")
+        .succeeds();
+    engine.stop();
+    engine.restart();
+    let shown = engine.sh("ferry inspect limited").succeeds().json();
+    let host = &shown[0]["HostConfig"];
+    for (name, value) in [("Memory", 64 << 20), ("NanoCpus", 500_000_000), ("PidsLimit", 20)] {
+        assert_eq!(host[name], value, "{name}");
+    }
+    assert_eq!(host["CpusetCpus"], "0");
+    let swap = host["MemorySwap"].as_i64();
+    assert!(swap == Some(128 << 20) || swap == Some(-1), "{swap:?}");
+}
+
+#[test]
+fn memory_that_ends_is_told() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    // A string that doubles, up to 64 MiB in a shell that may have 16.
+    let grow = "x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do x=$x$x; done";
+    engine
+        .sh(&format!(
+            "ferry run --name hungry -m 16m --memory-swap 16m busybox sh -c '{grow}'"
+        ))
+        .exits(137);
+    let state = engine.sh("ferry inspect hungry").succeeds().json();
+    assert_eq!(state[0]["State"]["OOMKilled"], true, "{}", state[0]["State"]);
+    assert_eq!(state[0]["State"]["ExitCode"], 137);
+    engine.sh("ferry run --name sated -m 16m busybox true").succeeds();
+    let state = engine.sh("ferry inspect sated").succeeds().json();
+    assert_eq!(state[0]["State"]["OOMKilled"], false);
+}
