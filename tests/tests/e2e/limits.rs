@@ -119,3 +119,92 @@ fn memory_that_ends_is_told() {
     let state = engine.sh("ferry inspect sated").succeeds().json();
     assert_eq!(state[0]["State"]["OOMKilled"], false);
 }
+
+#[test]
+fn each_process_has_its_limits_and_groups() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    run(
+        &engine,
+        "--ulimit nofile=100:200 --ulimit core=0",
+        "ulimit -Sn; ulimit -Hn; ulimit -c",
+    )
+    .succeeds()
+    .prints("100\n200\n0");
+    run(&engine, "--group-add 1234 --group-add 0 -u 1000", "id -G")
+        .succeeds()
+        .says("1234");
+    run(&engine, "--oom-score-adj 321", "cat /proc/self/oom_score_adj")
+        .succeeds()
+        .prints("321");
+    engine
+        .sh("ferry run -d --name box --ulimit nofile=100:200 --group-add 1234 busybox sleep 300")
+        .succeeds();
+    engine
+        .sh("ferry exec box sh -c 'ulimit -Hn; id -G'")
+        .succeeds()
+        .says("200\n")
+        .says("1234");
+    for (options, words) in [
+        ("--ulimit files=1", "invalid ulimit type: files"),
+        (
+            "--oom-score-adj 1001",
+            "Invalid value 1001, range for oom score adj is [-1000, 1000]",
+        ),
+    ] {
+        run(&engine, options, "true").exits(125).complains(words);
+    }
+}
+
+#[test]
+fn memory_file_systems_have_their_options() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    let options = |asked: &str, target: &str| {
+        let line = run(&engine, asked, &format!("grep \" {target} \" /proc/self/mounts")).succeeds();
+        format!(",{},", line.text().split(' ').nth(3).unwrap_or_default())
+    };
+    for (asked, target, wanted) in [
+        ("--shm-size 1m", "/dev/shm", "size=1024k noexec nosuid nodev"),
+        (
+            "--tmpfs /t:size=2m,mode=700,uid=5",
+            "/t",
+            "rw size=2048k mode=700 uid=5 noexec nosuid nodev",
+        ),
+        ("--tmpfs /t:exec", "/t", "rw nosuid nodev"),
+        (
+            "--mount type=tmpfs,target=/a/b,tmpfs-size=1m,tmpfs-mode=1770,readonly",
+            "/a/b",
+            "ro size=1024k mode=1770",
+        ),
+    ] {
+        let found = options(asked, target);
+        for option in wanted.split(' ') {
+            assert!(
+                found.contains(&format!(",{option},")),
+                "{asked}: no {option} in {found}"
+            );
+        }
+        assert!(asked != "--tmpfs /t:exec" || !found.contains("noexec"), "{found}");
+    }
+    run(&engine, "--tmpfs /t --read-only", "echo x >/t/x && cat /t/x")
+        .succeeds()
+        .prints("x");
+    run(&engine, "--tmpfs /t:bind", "true").exits(125).complains("bind");
+}
+
+#[test]
+fn kernel_parameters_of_its_own_namespaces_can_be_set() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    run(
+        &engine,
+        "--sysctl net.core.somaxconn=77 --sysctl kernel.shm_rmid_forced=1",
+        "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/shm_rmid_forced",
+    )
+    .succeeds()
+    .prints("77\n1");
+    run(&engine, "--network host --sysctl net.core.somaxconn=77", "true")
+        .exits(125)
+        .complains("sysctl \"net.core.somaxconn\" not allowed in host network namespace");
+    run(&engine, "--sysctl kernel.core_pattern=x", "true")
+        .exits(125)
+        .complains("kernel.core_pattern");
+}

@@ -1,8 +1,8 @@
 //! Limits: the API's signed numbers, where 0 is none and −1 sometimes is no limit, to the engine's types and back.
 
-use bollard_stubs::models::{HostConfig, ResourcesBlkioWeightDevice, ThrottleDevice};
+use bollard_stubs::models::{HostConfig, ResourcesBlkioWeightDevice, ResourcesUlimits, ThrottleDevice};
 use ferry_engine::container::{
-    BlockIoLimits, CpuLimits, DeviceRate, Error, LimitError, Limits, MemoryLimits, OomKiller, Swap,
+    BlockIoLimits, CpuLimits, DeviceRate, Error, LimitError, Limits, MemoryLimits, OomKiller, RlimitValue, Swap, Ulimit,
 };
 
 use crate::error::ApiError;
@@ -138,6 +138,31 @@ pub(super) fn show(limits: &Limits, host: &mut HostConfig) {
     host.blkio_device_write_bps = rates(&block_io.write_bps);
     host.blkio_device_read_iops = rates(&block_io.read_iops);
     host.blkio_device_write_iops = rates(&block_io.write_iops);
+}
+
+/// A limit of each process; −1 is no limit.
+pub(super) fn parse_ulimit(ulimit: &ResourcesUlimits) -> Ulimit {
+    let value = |value: Option<i64>| match u64::try_from(value.unwrap_or_default()) {
+        Ok(value) => RlimitValue::AtMost(value),
+        Err(_) => RlimitValue::Unlimited,
+    };
+    Ulimit {
+        name: ulimit.name.clone().unwrap_or_default(),
+        soft: value(ulimit.soft),
+        hard: value(ulimit.hard),
+    }
+}
+
+pub(super) fn show_ulimit(ulimit: &Ulimit) -> ResourcesUlimits {
+    let value = |value| match value {
+        RlimitValue::AtMost(value) => number(Some(value)),
+        RlimitValue::Unlimited => -1,
+    };
+    ResourcesUlimits {
+        name: Some(ulimit.name.clone()),
+        soft: Some(value(ulimit.soft)),
+        hard: Some(value(ulimit.hard)),
+    }
 }
 
 fn number(value: Option<u64>) -> i64 {

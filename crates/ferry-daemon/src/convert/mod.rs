@@ -5,4 +5,5 @@ pub(crate) mod image;
 mod limits;
 pub(crate) mod moment;
 pub(crate) mod time;
+mod tmpfs;
 pub(crate) mod usage;

@@ -8,7 +8,7 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, id, is_name,
+    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, Ulimit, id, is_name,
     kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
@@ -195,15 +195,21 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
         parse_signal(signal)?;
     }
     spec::capabilities(&options.host)?;
-    for bind in &options.host.binds {
-        let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
-        if !bind.target.is_absolute() || bind.target == Path::new("/") || !is_plain(&bind.target) {
-            return invalid(
-                "mount target",
-                &bind.target.to_string_lossy(),
-                "it must be an absolute path inside the container other than /",
-            );
+    spec::check_sysctls(&options.host)?;
+    if let Some(fault) = options.host.ulimits.iter().find_map(Ulimit::fault) {
+        return Err(Error::Ulimit(fault));
+    }
+    if !(-1000..=1000).contains(&options.host.oom_score_adj) {
+        return Err(Error::OomScoreAdj(options.host.oom_score_adj));
+    }
+    for tmpfs in &options.host.tmpfs {
+        check_target(&tmpfs.target)?;
+        if let Some(option) = tmpfs.unknown_option() {
+            return invalid("tmpfs option", option, "a tmpfs has no such option");
         }
+    }
+    for bind in &options.host.binds {
+        check_target(&bind.target)?;
         if !bind.source.is_absolute() {
             return invalid(
                 "mount source",
@@ -223,6 +229,19 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Where something can be mounted inside.
+fn check_target(target: &Path) -> Result<(), Error> {
+    let is_plain = !target.components().any(|part| part == Component::ParentDir);
+    if target.is_absolute() && target != Path::new("/") && is_plain {
+        return Ok(());
+    }
+    Err(Error::InvalidOption {
+        option: "mount target",
+        value: target.to_string_lossy().chars().take(300).collect(),
+        reason: "it must be an absolute path inside the container other than /".to_owned(),
+    })
 }
 
 #[cfg(test)]

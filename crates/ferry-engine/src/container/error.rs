@@ -47,6 +47,18 @@ pub enum Error {
     /// A limit that cannot be.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A kernel parameter that is no container's.
+    #[error(transparent)]
+    Sysctl(#[from] ferry_runtime::profile::SysctlError),
+    /// A kernel parameter of the network that the host uses.
+    #[error("sysctl {0:?} not allowed in host network namespace")]
+    SysctlOfHostNetwork(String),
+    /// A limit of a process that cannot be.
+    #[error("{0}")]
+    Ulimit(String),
+    /// The preference of being killed is out of range.
+    #[error("Invalid value {0}, range for oom score adj is [-1000, 1000]")]
+    OomScoreAdj(i32),
     /// A bind mount's source is not there.
     #[error("invalid mount config for type \"bind\": bind source path does not exist: {}", .0.display())]
     NoSuchBindSource(PathBuf),
@@ -119,6 +131,10 @@ impl Error {
             | Self::NoCommand
             | Self::InvalidOption { .. }
             | Self::Limit(_)
+            | Self::Sysctl(_)
+            | Self::SysctlOfHostNetwork(_)
+            | Self::Ulimit(_)
+            | Self::OomScoreAdj(_)
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }

@@ -203,7 +203,7 @@ impl Engine {
             process,
             seccomp: self.seccomp(confinement, &spec::capabilities(&container.config.options.host)?)?,
             user: options.user.clone().unwrap_or_else(|| container.config.user.clone()),
-            groups: Vec::new(),
+            groups: container.config.options.host.groups.clone(),
             stdio: Stdio {
                 tty: size
                     .or(window_size(options.terminal))

@@ -24,6 +24,8 @@ pub(crate) mod start;
 mod state;
 mod stop;
 mod table;
+mod tmpfs;
+mod ulimit;
 mod wait;
 
 use std::collections::HashMap;
@@ -57,6 +59,8 @@ pub use start::Started;
 pub use state::{Phase, State, WaitCondition};
 pub use stop::Stopped;
 pub(crate) use table::Table;
+pub use tmpfs::{Tmpfs, TmpfsForm};
+pub use ulimit::{RlimitValue, Ulimit};
 
 use crate::launch::Launched;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferry_oci::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::{Limits, Tmpfs, Ulimit};
 
 /// A request to create a container; what is absent comes from the image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -72,6 +72,24 @@ pub struct HostOptions {
     /// Limits of its processes together.
     #[serde(default)]
     pub limits: Limits,
+    /// Limits of each of its processes, in place of the profile's.
+    #[serde(default)]
+    pub ulimits: Vec<Ulimit>,
+    /// Preference of being killed when the host's memory ends, -1000 to 1000.
+    #[serde(default)]
+    pub oom_score_adj: i32,
+    /// Further groups of its processes, by name or number.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Size of /dev/shm; 64 MiB when absent.
+    #[serde(default)]
+    pub shm_size_bytes: Option<u64>,
+    /// Kernel parameters of its namespaces.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// Temporary file systems.
+    #[serde(default)]
+    pub tmpfs: Vec<Tmpfs>,
 }
 
 /// Name servers and the like; each that is not empty takes the place of the host's.

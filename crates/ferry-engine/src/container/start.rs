@@ -127,6 +127,7 @@ impl Engine {
                 read_only: options.host.root == RootAccess::ReadOnly,
             },
             user: &container.config.user,
+            groups: &options.host.groups,
             stdio: Stdio {
                 tty: window_size(options.terminal),
                 stdin: match options.stdin {
