@@ -17,7 +17,7 @@ use ferry_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::build::context::Contexts;
-use crate::container::{self, Abilities, Confinement, Table};
+use crate::container::{self, Abilities, Confinement, Filter, HostOptions, Table};
 use crate::error::Error;
 use crate::event::Events;
 use crate::image::Naming;
@@ -214,6 +214,18 @@ impl Engine {
         })?;
         filters.insert(*capabilities, program.clone());
         Ok(Some(program))
+    }
+
+    /// The compiled filter for the processes of a container, or of an exec in it with a confinement of its own.
+    pub(crate) fn filter_of(
+        &self,
+        host: &HostOptions,
+        confinement: Confinement,
+    ) -> Result<Option<seccomp::Program>, container::Error> {
+        match host.security.seccomp {
+            Filter::Unconfined => Ok(None),
+            Filter::Default => self.seccomp(confinement, &container::spec::capabilities(host)?),
+        }
     }
 
     /// In which user namespace containers of `platform` live.

@@ -208,3 +208,89 @@ fn kernel_parameters_of_its_own_namespaces_can_be_set() {
         .exits(125)
         .complains("kernel.core_pattern");
 }
+
+#[test]
+fn confinement_can_be_changed_piece_by_piece() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    let status = |options: &str, field: &str| {
+        run(&engine, options, &format!("grep {field}: /proc/self/status | cut -f2"))
+            .succeeds()
+            .text()
+    };
+    assert_eq!(status("--security-opt no-new-privileges", "NoNewPrivs"), "1");
+    assert_eq!(status("--security-opt no-new-privileges=false", "NoNewPrivs"), "0");
+    assert_eq!(status("--security-opt seccomp=unconfined", "Seccomp"), "0");
+    assert_eq!(
+        status(
+            "--security-opt apparmor=unconfined --security-opt label=disable",
+            "Seccomp"
+        ),
+        "2"
+    );
+    let masks = "grep -cE ' /proc/sys ' /proc/self/mounts";
+    run(&engine, "", masks).prints("1");
+    run(&engine, "--security-opt systempaths=unconfined", masks).prints("0");
+    run(&engine, "--security-opt seccomp=/dev/null", "true").exits(125);
+    engine
+        .sh("ferry run -d --name box --security-opt no-new-privileges --security-opt seccomp=unconfined busybox sleep 300")
+        .succeeds();
+    engine
+        .sh("ferry exec box grep -E 'NoNewPrivs|Seccomp:' /proc/self/status")
+        .succeeds()
+        .prints("NoNewPrivs:\t1\nSeccomp:\t0");
+}
+
+#[test]
+fn namespaces_can_be_the_host_s() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    let of_host = |name: &str| engine.host().sh(&format!("readlink /proc/self/ns/{name}")).text();
+    for (options, name) in [
+        ("--pid host", "pid"),
+        ("--uts host", "uts"),
+        ("--ipc host", "ipc"),
+        ("--cgroupns host", "cgroup"),
+    ] {
+        run(&engine, options, &format!("readlink /proc/self/ns/{name}"))
+            .succeeds()
+            .prints(&of_host(name));
+    }
+    let hostname = engine.host().sh("cat /proc/sys/kernel/hostname").text();
+    run(&engine, "--uts host", "hostname").succeeds().prints(&hostname);
+    run(&engine, "--uts host -h other", "hostname")
+        .exits(125)
+        .complains("conflicting options: hostname and the UTS mode");
+    run(&engine, "--ipc none", "grep -c ' /dev/shm ' /proc/self/mounts").prints("0");
+    run(&engine, "--ipc shareable", "grep -c ' /dev/shm ' /proc/self/mounts").prints("1");
+    run(&engine, "--ipc host --sysctl kernel.shm_rmid_forced=1", "true")
+        .exits(125)
+        .complains("kernel.shm_rmid_forced");
+    // Its end is the end of all that it started, although it leads no namespace.
+    engine
+        .sh("ferry run --name box --pid host busybox sh -c 'sleep 4321 & true'")
+        .succeeds();
+    engine.host().sh("pgrep -f '^sleep 4321$'").exits(1);
+}
+
+#[test]
+fn devices_of_the_host_are_given() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    if !std::path::Path::new("/dev/fuse").exists() {
+        ferry_tests::skip("the device /dev/fuse");
+        return;
+    }
+    let open = "if (: <>/dev/inside) 2>/dev/null; then echo open; else echo refused; fi";
+    run(
+        &engine,
+        "--device /dev/fuse:/dev/inside",
+        &format!("stat -c %t:%T /dev/inside; {open}"),
+    )
+    .succeeds()
+    .prints("a:e5\nopen");
+    run(&engine, "--device /dev/fuse:/dev/inside:r", open).prints("refused");
+    let made = format!("mknod /dev/inside c 10 229; {open}");
+    run(&engine, "", &made).prints("refused");
+    run(&engine, "--device-cgroup-rule 'c 10:229 rwm'", &made).prints("open");
+    run(&engine, "--device /dev/no-such-device", "true")
+        .exits(125)
+        .complains("error gathering device information while adding custom device \"/dev/no-such-device\"");
+}

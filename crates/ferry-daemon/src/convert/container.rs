@@ -8,8 +8,8 @@ use std::time::Duration;
 use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
-    EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, MountPoint, MountType,
-    NetworkSettings, RestartPolicy, RestartPolicyNameEnum,
+    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use ferry_engine::Instance;
 use ferry_engine::container::{
@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
-use super::{limits, tmpfs};
+use super::{limits, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
@@ -76,6 +76,9 @@ pub(crate) fn stop_timeout(seconds: Option<i64>) -> StopTimeout {
 
 fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
     let limits = limits::parse(&host)?;
+    let security = security::parse(&host)?;
+    let namespaces = security::parse_namespaces(&host)?;
+    let devices = security::parse_devices(&host)?;
     let mut binds = Vec::new();
     for text in host.binds.unwrap_or_default() {
         binds.push(parse_bind(&text)?);
@@ -117,6 +120,10 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
         shm_size_bytes: parse_shm_size(host.shm_size)?,
         sysctls: host.sysctls.unwrap_or_default().into_iter().collect(),
         tmpfs,
+        security,
+        namespaces,
+        devices,
+        device_rules: host.device_cgroup_rules.unwrap_or_default(),
     })
 }
 
@@ -332,8 +339,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         .and_then(|policy| policy.name)
         .is_some_and(|name| !matches!(name, RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO));
     let given = [
-        ("Devices", list(host.devices.as_ref())),
-        ("DeviceCgroupRules", list(host.device_cgroup_rules.as_ref())),
         ("DeviceRequests", list(host.device_requests.as_ref())),
         ("Init", host.init == Some(true)),
         ("PortBindings", map(host.port_bindings.as_ref())),
@@ -341,22 +346,11 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         ("RestartPolicy", restarts),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
         ("Links", list(host.links.as_ref())),
-        ("SecurityOpt", list(host.security_opt.as_ref())),
         ("StorageOpt", map(host.storage_opt.as_ref())),
-        ("IpcMode", mode(host.ipc_mode.as_ref(), &["", "private"])),
-        ("PidMode", mode(host.pid_mode.as_ref(), &[""])),
-        ("UTSMode", mode(host.uts_mode.as_ref(), &[""])),
         ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
         ("Annotations", map(host.annotations.as_ref())),
-        (
-            "CgroupnsMode",
-            host.cgroupns_mode
-                .is_some_and(|mode| mode == HostConfigCgroupnsModeEnum::HOST),
-        ),
         ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
         ("Runtime", mode(host.runtime.as_ref(), &["", "ferry"])),
-        ("MaskedPaths", host.masked_paths.is_some()),
-        ("ReadonlyPaths", host.readonly_paths.is_some()),
     ];
     refuse_given("HostConfig.", &given)
 }
@@ -607,7 +601,6 @@ fn host_config(host: &HostOptions) -> HostConfig {
         dns: Some(host.dns.servers.iter().map(ToString::to_string).collect()),
         dns_search: Some(host.dns.search.clone()),
         dns_options: Some(host.dns.options.clone()),
-        ipc_mode: Some("private".to_owned()),
         privileged: Some(host.confinement == Confinement::Privileged),
         readonly_rootfs: Some(host.root == RootAccess::ReadOnly),
         shm_size: host
@@ -623,6 +616,7 @@ fn host_config(host: &HostOptions) -> HostConfig {
         ..Default::default()
     };
     limits::show(&host.limits, &mut shown);
+    security::show(host, &mut shown);
     shown
 }
 

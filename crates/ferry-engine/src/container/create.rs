@@ -8,8 +8,8 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, Ulimit, id, is_name,
-    kill::parse_signal, spec,
+    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, Scope, Ulimit, device, id,
+    is_name, kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -202,6 +202,13 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
     if !(-1000..=1000).contains(&options.host.oom_score_adj) {
         return Err(Error::OomScoreAdj(options.host.oom_score_adj));
     }
+    if options.hostname.is_some() && options.host.namespaces.uts == Scope::Host {
+        return Err(Error::HostnameOfHost);
+    }
+    for device in &options.host.devices {
+        check_target(&device.target)?;
+    }
+    device::devices(&options.host)?;
     for tmpfs in &options.host.tmpfs {
         check_target(&tmpfs.target)?;
         if let Some(option) = tmpfs.unknown_option() {

@@ -56,6 +56,17 @@ pub enum Error {
     /// A limit of a process that cannot be.
     #[error("{0}")]
     Ulimit(String),
+    /// A device of the host that is not there, or is none.
+    #[error("error gathering device information while adding custom device {:?}: {source}", path.display().to_string())]
+    Device {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A name for a host that is not the container's.
+    #[error("conflicting options: hostname and the UTS mode")]
+    HostnameOfHost,
     /// The preference of being killed is out of range.
     #[error("Invalid value {0}, range for oom score adj is [-1000, 1000]")]
     OomScoreAdj(i32),
@@ -135,6 +146,8 @@ impl Error {
             | Self::SysctlOfHostNetwork(_)
             | Self::Ulimit(_)
             | Self::OomScoreAdj(_)
+            | Self::Device { .. }
+            | Self::HostnameOfHost
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }

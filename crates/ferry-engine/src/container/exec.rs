@@ -201,7 +201,7 @@ impl Engine {
             id: exec.id.to_string(),
             container: launched.state_dir.clone(),
             process,
-            seccomp: self.seccomp(confinement, &spec::capabilities(&container.config.options.host)?)?,
+            seccomp: self.filter_of(&container.config.options.host, confinement)?,
             user: options.user.clone().unwrap_or_else(|| container.config.user.clone()),
             groups: container.config.options.host.groups.clone(),
             stdio: Stdio {

@@ -18,6 +18,7 @@ mod recover;
 mod remove;
 mod rename;
 mod resize;
+mod security;
 mod size;
 pub(crate) mod spec;
 pub(crate) mod start;
@@ -39,6 +40,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
 pub use create::Created;
+pub use device::Device;
 pub use error::Error;
 pub use exec::{Exec, ExecOptions, ExecState};
 pub(crate) use files::{NETWORK_FILES, write_network_files};
@@ -54,6 +56,7 @@ pub use options::{
 pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;
 pub use remove::Removal;
+pub use security::{Filter, IpcScope, NamespaceOptions, NewPrivileges, Scope, Security};
 pub use size::ContainerSize;
 pub use start::Started;
 pub use state::{Phase, State, WaitCondition};

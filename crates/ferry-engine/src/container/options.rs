@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferry_oci::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Tmpfs, Ulimit};
+use super::{Device, Limits, NamespaceOptions, Security, Tmpfs, Ulimit};
 
 /// A request to create a container; what is absent comes from the image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -90,6 +90,18 @@ pub struct HostOptions {
     /// Temporary file systems.
     #[serde(default)]
     pub tmpfs: Vec<Tmpfs>,
+    /// How its confinement differs from the profile.
+    #[serde(default)]
+    pub security: Security,
+    /// Which namespaces it has for itself.
+    #[serde(default)]
+    pub namespaces: NamespaceOptions,
+    /// Devices of the host.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// Further devices that its processes may use, such as `c 10:200 rwm`.
+    #[serde(default)]
+    pub device_rules: Vec<String>,
 }
 
 /// Name servers and the like; each that is not empty takes the place of the host's.

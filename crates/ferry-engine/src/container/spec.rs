@@ -6,10 +6,11 @@ use ferry_oci::Platform;
 use ferry_oci::cpu::{Cpu, ElfClass};
 use ferry_runtime::capability::{self, CapabilitySet};
 use ferry_runtime::profile::{self, ProfileInput, Sysctl, UserNamespace};
-use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
+use oci_spec::runtime::{Linux, LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
 
 use super::{
-    Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, RootAccess, Terminal, Tmpfs, ulimit,
+    Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, NewPrivileges, RootAccess, Terminal,
+    Tmpfs, device, ulimit,
 };
 use crate::Host;
 
@@ -44,6 +45,7 @@ pub(super) fn of_container(
     });
     set_personality(&mut spec, &config.platform);
     let mut mounts = spec.mounts().clone().unwrap_or_default();
+    options.host.namespaces.change_mounts(&mut mounts);
     mounts.extend(network_file_mounts(dir, &options.host.binds));
     let tmpfs = options.host.tmpfs.iter().map(Tmpfs::to_mount);
     let mut asked: Vec<Mount> = options.host.binds.iter().map(bind_mount).chain(tmpfs).collect();
@@ -58,6 +60,11 @@ pub(super) fn of_container(
         let mut sysctls = linux.sysctl().clone().unwrap_or_default();
         sysctls.extend(options.host.sysctls.clone());
         linux.set_sysctl(Some(sysctls));
+        let mut namespaces = linux.namespaces().clone().unwrap_or_default();
+        options.host.namespaces.retain(&mut namespaces);
+        linux.set_namespaces(Some(namespaces));
+        options.host.security.apply(linux);
+        add_devices(linux, &options.host)?;
     }
     if let Some(resources) = spec
         .linux_mut()
@@ -106,14 +113,27 @@ fn share_limits(process: &mut Process, host: &HostOptions) {
     let profile = process.rlimits().clone().unwrap_or_default();
     process.set_rlimits(Some(ulimit::merge(&profile, &host.ulimits)));
     process.set_oom_score_adj(Some(host.oom_score_adj));
+    process.set_no_new_privileges(Some(host.security.new_privileges == NewPrivileges::Forbidden));
+}
+
+fn add_devices(linux: &mut Linux, host: &HostOptions) -> Result<(), Error> {
+    let (nodes, rules) = device::devices(host)?;
+    linux.set_devices(Some(nodes));
+    if let Some(resources) = linux.resources_mut() {
+        let mut all = resources.devices().clone().unwrap_or_default();
+        all.extend(rules);
+        resources.set_devices(Some(all));
+    }
+    Ok(())
 }
 
 /// Whether the kernel parameters belong to namespaces of the container's own.
 pub(super) fn check_sysctls(host: &HostOptions) -> Result<(), Error> {
-    let namespaces = profile::namespaces(&ProfileInput {
+    let mut namespaces = profile::namespaces(&ProfileInput {
         network: network(&host.network),
         ..ProfileInput::default()
     });
+    host.namespaces.retain(&mut namespaces);
     for (name, value) in &host.sysctls {
         if name.starts_with("net.") && host.network == NetworkMode::Host {
             return Err(Error::SysctlOfHostNetwork(name.clone()));

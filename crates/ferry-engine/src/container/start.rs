@@ -118,7 +118,7 @@ impl Engine {
                 self.host(),
                 self.user_namespace(&container.config.platform)?,
             )?,
-            seccomp: self.seccomp(options.host.confinement, &spec::capabilities(&options.host)?)?,
+            seccomp: self.filter_of(&options.host, options.host.confinement)?,
             overlay: Overlay {
                 lower: overlay.lower,
                 upper: overlay.upper,
