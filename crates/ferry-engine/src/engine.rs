@@ -17,7 +17,7 @@ use ferry_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::build::context::Contexts;
-use crate::container::{self, Confinement, Table};
+use crate::container::{self, Abilities, Confinement, Filter, HostOptions, Table};
 use crate::error::Error;
 use crate::event::Events;
 use crate::image::Naming;
@@ -61,6 +61,7 @@ pub struct Parts {
     host: Host,
     emulator_dirs: Vec<PathBuf>,
     emulators: OnceLock<Emulators>,
+    abilities: OnceLock<Abilities>,
     /// Compiled filters, one for each set of capabilities: compiling costs more than a start.
     filters: Mutex<HashMap<CapabilitySet, seccomp::Program>>,
     _lock: File,
@@ -125,6 +126,7 @@ impl Engine {
             host: Host::look(),
             emulator_dirs: options.emulator_dirs,
             emulators: OnceLock::new(),
+            abilities: OnceLock::new(),
             filters: Mutex::default(),
             instance,
             _lock: lock,
@@ -156,6 +158,11 @@ impl Engine {
     /// What the host is.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Which limits can be kept here; looked up once.
+    pub(crate) fn abilities(&self) -> &Abilities {
+        self.abilities.get_or_init(|| Abilities::of(&self.cgroups))
     }
 
     /// How the programs of each CPU run here; looked up once.
@@ -212,6 +219,18 @@ impl Engine {
         })?;
         filters.insert(*capabilities, program.clone());
         Ok(Some(program))
+    }
+
+    /// The compiled filter for the processes of a container, or of an exec in it with a confinement of its own.
+    pub(crate) fn filter_of(
+        &self,
+        host: &HostOptions,
+        confinement: Confinement,
+    ) -> Result<Option<seccomp::Program>, container::Error> {
+        match host.security.seccomp {
+            Filter::Unconfined => Ok(None),
+            Filter::Default => self.seccomp(confinement, &container::spec::capabilities(host)?),
+        }
     }
 
     /// In which user namespace containers of `platform` live.

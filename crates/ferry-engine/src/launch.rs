@@ -24,6 +24,8 @@ pub(crate) struct LaunchRequest<'a> {
     pub(crate) overlay: Overlay,
     /// `user[:group]` as in an image config.
     pub(crate) user: &'a str,
+    /// Further groups, by name or number.
+    pub(crate) groups: &'a [String],
     /// Standard streams and log.
     pub(crate) stdio: Stdio,
     /// The CPU to emulate.
@@ -93,7 +95,7 @@ impl Engine {
             seccomp: request.seccomp,
             root: Root::Overlay(request.overlay),
             user: request.user.to_owned(),
-            groups: Vec::new(),
+            groups: request.groups.to_vec(),
             stdio: request.stdio,
             state_dir: state_dir.to_owned(),
             exit_record: request.exit_record,

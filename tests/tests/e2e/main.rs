@@ -13,6 +13,7 @@ mod foreign;
 mod images;
 mod interrupt;
 mod life;
+mod limits;
 mod network;
 mod peers;
 mod reproducible;

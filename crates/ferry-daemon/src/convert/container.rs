@@ -8,8 +8,8 @@ use std::time::Duration;
 use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
-    EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, MountPoint, MountType,
-    NetworkSettings, RestartPolicy, RestartPolicyNameEnum,
+    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use ferry_engine::Instance;
 use ferry_engine::container::{
@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
+use super::{limits, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
@@ -74,12 +75,20 @@ pub(crate) fn stop_timeout(seconds: Option<i64>) -> StopTimeout {
 }
 
 fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
+    let limits = limits::parse(&host)?;
+    let security = security::parse(&host)?;
+    let namespaces = security::parse_namespaces(&host)?;
+    let devices = security::parse_devices(&host)?;
     let mut binds = Vec::new();
     for text in host.binds.unwrap_or_default() {
         binds.push(parse_bind(&text)?);
     }
+    let mut tmpfs = tmpfs::parse_options(host.tmpfs.unwrap_or_default());
     for mount in host.mounts.unwrap_or_default() {
-        binds.push(parse_mount(mount)?);
+        match mount.typ {
+            Some(MountType::TMPFS) => tmpfs.push(tmpfs::parse_mount(mount)?),
+            _ => binds.push(parse_mount(mount)?),
+        }
     }
     Ok(HostOptions {
         on_exit: if host.auto_remove == Some(true) {
@@ -104,7 +113,33 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
             host.dns_options.unwrap_or_default(),
         )?,
         log: parse_log(host.log_config)?,
+        limits,
+        ulimits: host.ulimits.iter().flatten().map(limits::parse_ulimit).collect(),
+        oom_score_adj: parse_oom_score_adj(host.oom_score_adj)?,
+        groups: host.group_add.unwrap_or_default(),
+        shm_size_bytes: parse_shm_size(host.shm_size)?,
+        sysctls: host.sysctls.unwrap_or_default().into_iter().collect(),
+        tmpfs,
+        security,
+        namespaces,
+        devices,
+        device_rules: host.device_cgroup_rules.unwrap_or_default(),
     })
+}
+
+fn parse_oom_score_adj(score: Option<i64>) -> Result<i32, ApiError> {
+    let score = score.unwrap_or_default();
+    i32::try_from(score).map_err(|_| {
+        ApiError::bad_request(format!(
+            "Invalid value {score}, range for oom score adj is [-1000, 1000]"
+        ))
+    })
+}
+
+fn parse_shm_size(size: Option<i64>) -> Result<Option<u64>, ApiError> {
+    let size = u64::try_from(size.unwrap_or_default());
+    let size = size.map_err(|_| ApiError::bad_request("SHM size can not be less than 0"))?;
+    Ok(Some(size).filter(|size| *size > 0))
 }
 
 fn access(read_only: Option<bool>) -> RootAccess {
@@ -165,7 +200,7 @@ fn parse_bind(text: &str) -> Result<Bind, ApiError> {
 fn parse_mount(mount: bollard_stubs::models::Mount) -> Result<Bind, ApiError> {
     if mount.typ != Some(MountType::BIND) {
         return Err(ApiError::not_implemented(
-            "mounts of a type other than bind are not supported yet",
+            "mounts of a type other than bind and tmpfs are not supported yet",
         ));
     }
     let options = mount.bind_options.unwrap_or_default();
@@ -289,9 +324,6 @@ fn parse_size(text: &str) -> Option<u64> {
 
 /// Options of the API that Ferry does not have yet must not be ignored in silence.
 fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
-    fn number(value: Option<i64>) -> bool {
-        value.is_some_and(|value| value != 0)
-    }
     fn list<T>(value: Option<&Vec<T>>) -> bool {
         value.is_some_and(|list| !list.is_empty())
     }
@@ -307,58 +339,18 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         .and_then(|policy| policy.name)
         .is_some_and(|name| !matches!(name, RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO));
     let given = [
-        ("Memory", number(host.memory)),
-        ("MemoryReservation", number(host.memory_reservation)),
-        ("MemorySwap", number(host.memory_swap)),
-        (
-            "MemorySwappiness",
-            host.memory_swappiness.is_some_and(|value| value != -1),
-        ),
-        ("OomKillDisable", host.oom_kill_disable == Some(true)),
-        ("NanoCpus", number(host.nano_cpus)),
-        ("CpuShares", number(host.cpu_shares)),
-        ("CpuPeriod", number(host.cpu_period)),
-        ("CpuQuota", number(host.cpu_quota)),
-        ("CpuRealtimePeriod", number(host.cpu_realtime_period)),
-        ("CpuRealtimeRuntime", number(host.cpu_realtime_runtime)),
-        ("CpusetCpus", mode(host.cpuset_cpus.as_ref(), &[""])),
-        ("CpusetMems", mode(host.cpuset_mems.as_ref(), &[""])),
-        ("PidsLimit", host.pids_limit.is_some_and(|value| value > 0)),
-        ("BlkioWeight", host.blkio_weight.is_some_and(|value| value != 0)),
-        ("Devices", list(host.devices.as_ref())),
-        ("DeviceCgroupRules", list(host.device_cgroup_rules.as_ref())),
         ("DeviceRequests", list(host.device_requests.as_ref())),
-        ("Ulimits", list(host.ulimits.as_ref())),
         ("Init", host.init == Some(true)),
         ("PortBindings", map(host.port_bindings.as_ref())),
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
         ("RestartPolicy", restarts),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
-        ("GroupAdd", list(host.group_add.as_ref())),
         ("Links", list(host.links.as_ref())),
-        ("SecurityOpt", list(host.security_opt.as_ref())),
         ("StorageOpt", map(host.storage_opt.as_ref())),
-        ("Tmpfs", map(host.tmpfs.as_ref())),
-        ("Sysctls", map(host.sysctls.as_ref())),
-        (
-            "ShmSize",
-            host.shm_size.is_some_and(|size| size != 0 && size != 64 << 20),
-        ),
-        ("OomScoreAdj", number(host.oom_score_adj)),
-        ("IpcMode", mode(host.ipc_mode.as_ref(), &["", "private"])),
-        ("PidMode", mode(host.pid_mode.as_ref(), &[""])),
-        ("UTSMode", mode(host.uts_mode.as_ref(), &[""])),
         ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
         ("Annotations", map(host.annotations.as_ref())),
-        (
-            "CgroupnsMode",
-            host.cgroupns_mode
-                .is_some_and(|mode| mode == HostConfigCgroupnsModeEnum::HOST),
-        ),
         ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
         ("Runtime", mode(host.runtime.as_ref(), &["", "ferry"])),
-        ("MaskedPaths", host.masked_paths.is_some()),
-        ("ReadonlyPaths", host.readonly_paths.is_some()),
     ];
     refuse_given("HostConfig.", &given)
 }
@@ -591,7 +583,7 @@ fn host_config(host: &HostOptions) -> HostConfig {
             ]),
         ),
     };
-    HostConfig {
+    let mut shown = HostConfig {
         binds: (!host.binds.is_empty()).then(|| host.binds.iter().map(bind).collect()),
         log_config: Some(HostConfigLogConfig {
             typ: Some(driver.to_owned()),
@@ -609,13 +601,23 @@ fn host_config(host: &HostOptions) -> HostConfig {
         dns: Some(host.dns.servers.iter().map(ToString::to_string).collect()),
         dns_search: Some(host.dns.search.clone()),
         dns_options: Some(host.dns.options.clone()),
-        ipc_mode: Some("private".to_owned()),
         privileged: Some(host.confinement == Confinement::Privileged),
         readonly_rootfs: Some(host.root == RootAccess::ReadOnly),
-        shm_size: Some(64 << 20),
+        shm_size: host
+            .shm_size_bytes
+            .map_or(Some(64 << 20), |size| i64::try_from(size).ok()),
+        ulimits: Some(host.ulimits.iter().map(limits::show_ulimit).collect()),
+        oom_score_adj: Some(i64::from(host.oom_score_adj)),
+        group_add: (!host.groups.is_empty()).then(|| host.groups.clone()),
+        sysctls: (!host.sysctls.is_empty()).then(|| host.sysctls.clone().into_iter().collect()),
+        tmpfs: tmpfs::show_options(&host.tmpfs),
+        mounts: tmpfs::show_mounts(&host.tmpfs),
         runtime: Some("ferry".to_owned()),
         ..Default::default()
-    }
+    };
+    limits::show(&host.limits, &mut shown);
+    security::show(host, &mut shown);
+    shown
 }
 
 fn network_name(network: &NetworkMode) -> &'static str {
@@ -656,7 +658,9 @@ fn mounts(container: &Container) -> Vec<MountPoint> {
         propagation: Some(bind.propagation.clone().unwrap_or_else(|| "rprivate".to_owned())),
         ..Default::default()
     };
-    container.config.options.host.binds.iter().map(mount).collect()
+    let host = &container.config.options.host;
+    let binds = host.binds.iter().map(mount);
+    binds.chain(tmpfs::mount_points(&host.tmpfs)).collect()
 }
 
 #[cfg(test)]
@@ -724,11 +728,11 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_and_defaults_are_not() {
         assert!(refuse_unsupported(&HostConfig::default()).is_ok());
-        let memory = HostConfig {
-            memory: Some(1 << 30),
+        let init = HostConfig {
+            init: Some(true),
             ..Default::default()
         };
-        assert!(refuse_unsupported(&memory).is_err());
+        assert!(refuse_unsupported(&init).is_err());
     }
 
     #[test]

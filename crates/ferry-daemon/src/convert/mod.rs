@@ -2,6 +2,9 @@
 
 pub(crate) mod container;
 pub(crate) mod image;
+mod limits;
 pub(crate) mod moment;
+mod security;
 pub(crate) mod time;
+mod tmpfs;
 pub(crate) mod usage;

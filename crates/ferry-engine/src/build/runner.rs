@@ -117,6 +117,7 @@ impl Engine {
                 volatile: true,
                 read_only: false,
             },
+            groups: &[],
             user: &step.user,
             stdio: Stdio {
                 tty: None,

@@ -8,8 +8,8 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, MissingSource, id, is_name, kill::parse_signal,
-    spec,
+    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, Scope, Ulimit, device, id,
+    is_name, kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -41,8 +41,13 @@ impl Engine {
         let _lease = self.store.lease();
         let image = self.resolve_image(&options.image, options.platform.as_ref())?;
         let id = ContainerId::random();
-        let config = merge(&id, options, &image)?;
+        let mut config = merge(&id, options, &image)?;
         check(&config)?;
+        let mut warnings = image.notices.clone();
+        let limits = &mut config.options.host.limits;
+        if *limits != Limits::default() {
+            warnings.extend(limits.verify(self.abilities())?);
+        }
         self.emulation_for(&config.platform)?;
         let name = self.take_name(name, &id)?;
         let container = Arc::new(Container::new(id, name, OffsetDateTime::now_utc(), config));
@@ -59,7 +64,7 @@ impl Engine {
             .send("container", "create", container.id.as_str(), container.attributes());
         Ok(Created {
             id: container.id.clone(),
-            warnings: image.notices,
+            warnings,
         })
     }
 
@@ -190,15 +195,28 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
         parse_signal(signal)?;
     }
     spec::capabilities(&options.host)?;
-    for bind in &options.host.binds {
-        let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
-        if !bind.target.is_absolute() || bind.target == Path::new("/") || !is_plain(&bind.target) {
-            return invalid(
-                "mount target",
-                &bind.target.to_string_lossy(),
-                "it must be an absolute path inside the container other than /",
-            );
+    spec::check_sysctls(&options.host)?;
+    if let Some(fault) = options.host.ulimits.iter().find_map(Ulimit::fault) {
+        return Err(Error::Ulimit(fault));
+    }
+    if !(-1000..=1000).contains(&options.host.oom_score_adj) {
+        return Err(Error::OomScoreAdj(options.host.oom_score_adj));
+    }
+    if options.hostname.is_some() && options.host.namespaces.uts == Scope::Host {
+        return Err(Error::HostnameOfHost);
+    }
+    for device in &options.host.devices {
+        check_target(&device.target)?;
+    }
+    device::devices(&options.host)?;
+    for tmpfs in &options.host.tmpfs {
+        check_target(&tmpfs.target)?;
+        if let Some(option) = tmpfs.unknown_option() {
+            return invalid("tmpfs option", option, "a tmpfs has no such option");
         }
+    }
+    for bind in &options.host.binds {
+        check_target(&bind.target)?;
         if !bind.source.is_absolute() {
             return invalid(
                 "mount source",
@@ -218,6 +236,19 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Where something can be mounted inside.
+fn check_target(target: &Path) -> Result<(), Error> {
+    let is_plain = !target.components().any(|part| part == Component::ParentDir);
+    if target.is_absolute() && target != Path::new("/") && is_plain {
+        return Ok(());
+    }
+    Err(Error::InvalidOption {
+        option: "mount target",
+        value: target.to_string_lossy().chars().take(300).collect(),
+        reason: "it must be an absolute path inside the container other than /".to_owned(),
+    })
 }
 
 #[cfg(test)]

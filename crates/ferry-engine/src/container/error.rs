@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::LimitError;
 use crate::error::Class;
 use crate::{image, network};
 
@@ -43,6 +44,32 @@ pub enum Error {
         /// Why it cannot be.
         reason: String,
     },
+    /// A limit that cannot be.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// A kernel parameter that is no container's.
+    #[error(transparent)]
+    Sysctl(#[from] ferry_runtime::profile::SysctlError),
+    /// A kernel parameter of the network that the host uses.
+    #[error("sysctl {0:?} not allowed in host network namespace")]
+    SysctlOfHostNetwork(String),
+    /// A limit of a process that cannot be.
+    #[error("{0}")]
+    Ulimit(String),
+    /// A device of the host that is not there, or is none.
+    #[error("error gathering device information while adding custom device {:?}: {source}", path.display().to_string())]
+    Device {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A name for a host that is not the container's.
+    #[error("conflicting options: hostname and the UTS mode")]
+    HostnameOfHost,
+    /// The preference of being killed is out of range.
+    #[error("Invalid value {0}, range for oom score adj is [-1000, 1000]")]
+    OomScoreAdj(i32),
     /// A bind mount's source is not there.
     #[error("invalid mount config for type \"bind\": bind source path does not exist: {}", .0.display())]
     NoSuchBindSource(PathBuf),
@@ -114,6 +141,13 @@ impl Error {
             | Self::InvalidName(_)
             | Self::NoCommand
             | Self::InvalidOption { .. }
+            | Self::Limit(_)
+            | Self::Sysctl(_)
+            | Self::SysctlOfHostNetwork(_)
+            | Self::Ulimit(_)
+            | Self::OomScoreAdj(_)
+            | Self::Device { .. }
+            | Self::HostnameOfHost
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }

@@ -201,9 +201,9 @@ impl Engine {
             id: exec.id.to_string(),
             container: launched.state_dir.clone(),
             process,
-            seccomp: self.seccomp(confinement, &spec::capabilities(&container.config.options.host)?)?,
+            seccomp: self.filter_of(&container.config.options.host, confinement)?,
             user: options.user.clone().unwrap_or_else(|| container.config.user.clone()),
-            groups: Vec::new(),
+            groups: container.config.options.host.groups.clone(),
             stdio: Stdio {
                 tty: size
                     .or(window_size(options.terminal))

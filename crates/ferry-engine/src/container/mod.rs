@@ -2,11 +2,13 @@
 
 mod attach;
 mod create;
+mod device;
 mod error;
 mod exec;
 mod files;
 mod id;
 mod kill;
+mod limits;
 mod list;
 mod logs;
 mod options;
@@ -16,12 +18,15 @@ mod recover;
 mod remove;
 mod rename;
 mod resize;
+mod security;
 mod size;
 pub(crate) mod spec;
 pub(crate) mod start;
 mod state;
 mod stop;
 mod table;
+mod tmpfs;
+mod ulimit;
 mod wait;
 
 use std::collections::HashMap;
@@ -35,10 +40,13 @@ use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
 pub use create::Created;
+pub use device::Device;
 pub use error::Error;
 pub use exec::{Exec, ExecOptions, ExecState};
 pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
+pub(crate) use limits::Abilities;
+pub use limits::{BlockIoLimits, CpuLimits, DeviceRate, LimitError, Limits, MemoryLimits, OomKiller, Swap};
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogRequest, LogStream};
 pub use options::{
@@ -48,11 +56,14 @@ pub use options::{
 pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;
 pub use remove::Removal;
+pub use security::{Filter, IpcScope, NamespaceOptions, NewPrivileges, Scope, Security};
 pub use size::ContainerSize;
 pub use start::Started;
 pub use state::{Phase, State, WaitCondition};
 pub use stop::Stopped;
 pub(crate) use table::Table;
+pub use tmpfs::{Tmpfs, TmpfsForm};
+pub use ulimit::{RlimitValue, Ulimit};
 
 use crate::launch::Launched;
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use ferry_oci::Platform;
 use serde::{Deserialize, Serialize};
 
+use super::{Device, Limits, NamespaceOptions, Security, Tmpfs, Ulimit};
+
 /// A request to create a container; what is absent comes from the image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerOptions {
@@ -67,6 +69,39 @@ pub struct HostOptions {
     pub dns: DnsOptions,
     /// Log of the container's output.
     pub log: LogOptions,
+    /// Limits of its processes together.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Limits of each of its processes, in place of the profile's.
+    #[serde(default)]
+    pub ulimits: Vec<Ulimit>,
+    /// Preference of being killed when the host's memory ends, -1000 to 1000.
+    #[serde(default)]
+    pub oom_score_adj: i32,
+    /// Further groups of its processes, by name or number.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Size of /dev/shm; 64 MiB when absent.
+    #[serde(default)]
+    pub shm_size_bytes: Option<u64>,
+    /// Kernel parameters of its namespaces.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// Temporary file systems.
+    #[serde(default)]
+    pub tmpfs: Vec<Tmpfs>,
+    /// How its confinement differs from the profile.
+    #[serde(default)]
+    pub security: Security,
+    /// Which namespaces it has for itself.
+    #[serde(default)]
+    pub namespaces: NamespaceOptions,
+    /// Devices of the host.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// Further devices that its processes may use, such as `c 10:200 rwm`.
+    #[serde(default)]
+    pub device_rules: Vec<String>,
 }
 
 /// Name servers and the like; each that is not empty takes the place of the host's.

@@ -5,10 +5,13 @@ use std::path::Path;
 use ferry_oci::Platform;
 use ferry_oci::cpu::{Cpu, ElfClass};
 use ferry_runtime::capability::{self, CapabilitySet};
-use ferry_runtime::profile::{self, ProfileInput, UserNamespace};
-use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
+use ferry_runtime::profile::{self, ProfileInput, Sysctl, UserNamespace};
+use oci_spec::runtime::{Linux, LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
 
-use super::{Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, RootAccess, Terminal};
+use super::{
+    Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, NewPrivileges, RootAccess, Terminal,
+    Tmpfs, device, ulimit,
+};
 use crate::Host;
 
 /// The runtime spec of a container whose network files lie in `dir`.
@@ -21,6 +24,7 @@ pub(super) fn of_container(
     let config = &container.config;
     let options = &config.options;
     let mut spec = profile::default_spec(&ProfileInput {
+        shm_size_bytes: options.host.shm_size_bytes,
         hostname: Some(config.hostname.clone()).filter(|_| options.host.network != NetworkMode::Host),
         domainname: options.domainname.clone(),
         args: config.args.clone(),
@@ -41,9 +45,34 @@ pub(super) fn of_container(
     });
     set_personality(&mut spec, &config.platform);
     let mut mounts = spec.mounts().clone().unwrap_or_default();
+    options.host.namespaces.change_mounts(&mut mounts);
     mounts.extend(network_file_mounts(dir, &options.host.binds));
-    mounts.extend(options.host.binds.iter().map(bind_mount));
+    let tmpfs = options.host.tmpfs.iter().map(Tmpfs::to_mount);
+    let mut asked: Vec<Mount> = options.host.binds.iter().map(bind_mount).chain(tmpfs).collect();
+    // What lies deeper comes later, or it would be covered.
+    asked.sort_by_key(|mount| mount.destination().components().count());
+    mounts.extend(asked);
     spec.set_mounts(Some(mounts));
+    if let Some(process) = spec.process_mut() {
+        share_limits(process, &options.host);
+    }
+    if let Some(linux) = spec.linux_mut() {
+        let mut sysctls = linux.sysctl().clone().unwrap_or_default();
+        sysctls.extend(options.host.sysctls.clone());
+        linux.set_sysctl(Some(sysctls));
+        let mut namespaces = linux.namespaces().clone().unwrap_or_default();
+        options.host.namespaces.retain(&mut namespaces);
+        linux.set_namespaces(Some(namespaces));
+        options.host.security.apply(linux);
+        add_devices(linux, &options.host)?;
+    }
+    if let Some(resources) = spec
+        .linux_mut()
+        .as_mut()
+        .and_then(|linux| linux.resources_mut().as_mut())
+    {
+        options.host.limits.apply(resources)?;
+    }
     Ok(spec)
 }
 
@@ -74,7 +103,44 @@ pub(super) fn exec_process(container: &Container, options: &ExecOptions) -> Resu
         capabilities: Some(capabilities),
         ..ProfileInput::default()
     });
-    Ok(spec.process().clone().unwrap_or_default())
+    let mut process = spec.process().clone().unwrap_or_default();
+    share_limits(&mut process, &config.options.host);
+    Ok(process)
+}
+
+/// What the container's own process and those of its execs have in common.
+fn share_limits(process: &mut Process, host: &HostOptions) {
+    let profile = process.rlimits().clone().unwrap_or_default();
+    process.set_rlimits(Some(ulimit::merge(&profile, &host.ulimits)));
+    process.set_oom_score_adj(Some(host.oom_score_adj));
+    process.set_no_new_privileges(Some(host.security.new_privileges == NewPrivileges::Forbidden));
+}
+
+fn add_devices(linux: &mut Linux, host: &HostOptions) -> Result<(), Error> {
+    let (nodes, rules) = device::devices(host)?;
+    linux.set_devices(Some(nodes));
+    if let Some(resources) = linux.resources_mut() {
+        let mut all = resources.devices().clone().unwrap_or_default();
+        all.extend(rules);
+        resources.set_devices(Some(all));
+    }
+    Ok(())
+}
+
+/// Whether the kernel parameters belong to namespaces of the container's own.
+pub(super) fn check_sysctls(host: &HostOptions) -> Result<(), Error> {
+    let mut namespaces = profile::namespaces(&ProfileInput {
+        network: network(&host.network),
+        ..ProfileInput::default()
+    });
+    host.namespaces.retain(&mut namespaces);
+    for (name, value) in &host.sysctls {
+        if name.starts_with("net.") && host.network == NetworkMode::Host {
+            return Err(Error::SysctlOfHostNetwork(name.clone()));
+        }
+        Sysctl::parse(name, value, &namespaces)?;
+    }
+    Ok(())
 }
 
 /// The capabilities that a container's processes may have.

@@ -118,7 +118,7 @@ impl Engine {
                 self.host(),
                 self.user_namespace(&container.config.platform)?,
             )?,
-            seccomp: self.seccomp(options.host.confinement, &spec::capabilities(&options.host)?)?,
+            seccomp: self.filter_of(&options.host, options.host.confinement)?,
             overlay: Overlay {
                 lower: overlay.lower,
                 upper: overlay.upper,
@@ -127,6 +127,7 @@ impl Engine {
                 read_only: options.host.root == RootAccess::ReadOnly,
             },
             user: &container.config.user,
+            groups: &options.host.groups,
             stdio: Stdio {
                 tty: window_size(options.terminal),
                 stdin: match options.stdin {

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Cgroup, ChildName, Controller, Error, Hierarchy, Layout, ParentPath, Version, file};
@@ -51,6 +51,21 @@ impl Parent {
     #[must_use]
     pub fn path(&self) -> &ParentPath {
         &self.inner.path
+    }
+
+    /// Whether groups here have a controller's file such as `memory.swappiness`.
+    #[must_use]
+    pub fn has_file(&self, controller: Controller, name: &str) -> bool {
+        self.layout().find(controller).is_some_and(|place| {
+            rustix::fs::accessat(self.directory(place), name, Access::EXISTS, AtFlags::empty()).is_ok()
+        })
+    }
+
+    /// What a controller's file holds, if there is one.
+    #[must_use]
+    pub fn read_file(&self, controller: Controller, name: &str) -> Option<String> {
+        let place = self.layout().find(controller)?;
+        file::read_at(self.directory(place), name).ok()
     }
 
     /// Makes a child in every hierarchy; one that exists is taken as it is. Undone on failure.
