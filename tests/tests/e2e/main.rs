@@ -19,3 +19,4 @@ mod reproducible;
 mod run;
 mod ship;
 mod streams;
+mod verbs;

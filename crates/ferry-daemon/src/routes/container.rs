@@ -38,6 +38,8 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/containers/{id}/stop", post(stop))
         .route("/containers/{id}/restart", post(restart))
         .route("/containers/{id}/kill", post(kill))
+        .route("/containers/{id}/pause", post(pause))
+        .route("/containers/{id}/unpause", post(unpause))
         .route("/containers/{id}/wait", post(wait))
         .route("/containers/{id}/rename", post(rename))
         .route("/containers/{id}/resize", post(resize))
@@ -221,6 +223,16 @@ async fn kill(
 ) -> Result<StatusCode, ApiError> {
     let signal = query.signal.filter(|signal| !signal.is_empty());
     engine.kill_container(&id, signal.as_deref().unwrap_or("KILL")).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn pause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    engine.pause_container(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unpause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    engine.unpause_container(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

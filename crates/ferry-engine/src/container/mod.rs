@@ -10,6 +10,7 @@ mod kill;
 mod list;
 mod logs;
 mod options;
+mod pause;
 mod prune;
 mod record;
 mod recover;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ferry_runtime::Monitor;
+use ferry_runtime::cgroup::{Cgroup, ChildName};
 use ferry_store::{Durability, SnapshotId};
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
@@ -69,6 +71,9 @@ pub struct Container {
     state: watch::Sender<State>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
     lifecycle: tokio::sync::Mutex<()>,
+    /// Held for writing while its processes are frozen or thawed; for reading by whoever signals it or
+    /// adds a process to it, which must not be frozen half-way.
+    freezing: tokio::sync::RwLock<()>,
     live: Mutex<Live>,
 }
 
@@ -90,6 +95,7 @@ impl Container {
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
             lifecycle: tokio::sync::Mutex::new(()),
+            freezing: tokio::sync::RwLock::new(()),
             live: Mutex::default(),
         }
     }
@@ -147,6 +153,23 @@ impl Container {
             Some(launched) if self.state.borrow().is_running() => Ok(launched.clone()),
             _ => Err(Error::NotRunning(self.id.to_string())),
         }
+    }
+
+    /// The monitor of its process, which is not frozen.
+    fn awake_monitor(&self, wanted: &'static str) -> Result<Arc<Launched>, Error> {
+        if self.state.borrow().is_paused() {
+            return Err(Error::Paused {
+                id: self.id.to_string(),
+                wanted,
+            });
+        }
+        self.monitor()
+    }
+
+    /// Its control group, whether or not it exists.
+    fn cgroup(&self, engine: &crate::Engine) -> Cgroup {
+        let name = ChildName::parse(self.id.as_str()).expect("ids are names of cgroups");
+        engine.cgroups.child(&name)
     }
 
     /// What events say about it.

@@ -8,6 +8,7 @@ pub(super) mod inspect;
 pub(super) mod kill;
 pub(super) mod logs;
 mod options;
+pub(super) mod pause;
 pub(super) mod prune;
 pub(super) mod ps;
 pub(super) mod restart;
@@ -15,6 +16,7 @@ pub(super) mod rm;
 pub(super) mod run;
 pub(super) mod start;
 pub(super) mod stop;
+pub(super) mod unpause;
 pub(super) mod wait;
 
 use serde::Deserialize;

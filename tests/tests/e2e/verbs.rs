@@ -1,0 +1,106 @@
+//! What can be done with a container besides starting and ending it: pause.
+
+use ferry_tests::{Engine, eventually};
+
+/// Counts for as long as it runs.
+const COUNTER: &str = "sh -c 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done'";
+
+#[test]
+fn a_paused_container_stands_still() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine
+        .sh(&format!("ferry run -d --name counter busybox {COUNTER}"))
+        .succeeds();
+    engine.sh("ferry unpause counter").exits(1).complains("is not paused");
+    engine.sh("ferry pause counter").succeeds().prints("counter");
+    let counted = || engine.sh("ferry logs --tail 1 counter").succeeds().text();
+    let before = counted();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(counted(), before);
+    engine
+        .sh("ferry ps --format '{{.Status}} {{.State}}'")
+        .succeeds()
+        .says("(Paused) paused");
+    engine.sh("ferry ps -q --filter status=running").succeeds().prints("");
+    let state = engine.sh("ferry inspect -f '{{json .State}}' counter").json();
+    assert_eq!(
+        (&state["Status"], &state["Running"], &state["Paused"]),
+        (&"paused".into(), &true.into(), &true.into())
+    );
+    engine.sh("ferry info").says("Paused: 1");
+    for (line, reason) in [
+        ("ferry pause counter", "is already paused"),
+        (
+            "ferry exec counter true",
+            "is paused, unpause the container before exec",
+        ),
+        (
+            "ferry start counter",
+            "cannot start a paused container, try unpause instead",
+        ),
+        ("ferry rm counter", "container is paused and must be unpaused first"),
+    ] {
+        engine.sh(line).exits(1).complains(reason);
+    }
+    engine
+        .sh("ferry container unpause counter")
+        .succeeds()
+        .prints("counter");
+    eventually("it goes on", || (counted() != before).then_some(()));
+    engine.sh("ferry exec counter echo awake").succeeds().prints("awake");
+    engine.sh("ferry create --name idle busybox true").succeeds();
+    engine.sh("ferry pause idle").exits(1).complains("is not running");
+    engine
+        .sh("ferry pause nobody")
+        .exits(1)
+        .complains("No such container: nobody");
+}
+
+#[test]
+fn a_paused_container_can_be_ended() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    let obedient = "sh -c 'trap \"exit 7\" TERM; echo up; while :; do sleep 0.02; done'";
+    for (end, status) in [
+        ("ferry kill it", "137"),
+        ("ferry kill -s TERM it", "7"),
+        ("ferry stop it", "7"),
+    ] {
+        engine
+            .sh(&format!("ferry run -d --name it busybox {obedient}"))
+            .succeeds();
+        eventually("it is up", || {
+            (engine.sh("ferry logs it").text() == "up").then_some(())
+        });
+        engine.sh("ferry pause it").succeeds();
+        engine.sh(end).succeeds();
+        engine.sh("ferry wait it").succeeds().prints(status);
+        engine.sh("ferry rm it").succeeds();
+    }
+    engine.sh("ferry run -d --name it busybox sleep 300").succeeds();
+    engine.sh("ferry pause it && ferry rm -f it").succeeds();
+    engine.sh("ferry ps -aq").succeeds().prints("");
+}
+
+#[test]
+fn a_pause_outlives_the_engine() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine
+        .sh(&format!("ferry run -d --name counter busybox {COUNTER}"))
+        .succeeds();
+    engine.sh("ferry run -d --name other busybox sleep 300").succeeds();
+    engine.sh("ferry pause counter other").succeeds();
+    engine.kill();
+    engine.restart();
+    engine
+        .sh("ferry ps --filter status=paused --format '{{.Names}}'")
+        .succeeds()
+        .prints("other\ncounter");
+    let before = engine.sh("ferry logs --tail 1 counter").succeeds().text();
+    engine.sh("ferry unpause counter").succeeds();
+    eventually("it goes on", || {
+        (engine.sh("ferry logs --tail 1 counter").text() != before).then_some(())
+    });
+    // With its monitor goes a container that cannot even hear it.
+    engine.monitor_of("other").kill();
+    engine.sh("ferry wait other").succeeds().prints("137");
+}
