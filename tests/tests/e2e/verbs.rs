@@ -1,4 +1,4 @@
-//! What can be done with a container besides starting and ending it: pause.
+//! What can be done with a container besides starting and ending it: pause, top, stats.
 
 use ferry_tests::{Engine, eventually};
 
@@ -68,9 +68,7 @@ fn a_paused_container_can_be_ended() {
         engine
             .sh(&format!("ferry run -d --name it busybox {obedient}"))
             .succeeds();
-        eventually("it is up", || {
-            (engine.sh("ferry logs it").text() == "up").then_some(())
-        });
+        eventually("it is up", || (engine.sh("ferry logs it").text() == "up").then_some(()));
         engine.sh("ferry pause it").succeeds();
         engine.sh(end).succeeds();
         engine.sh("ferry wait it").succeeds().prints(status);
@@ -103,4 +101,75 @@ fn a_pause_outlives_the_engine() {
     // With its monitor goes a container that cannot even hear it.
     engine.monitor_of("other").kill();
     engine.sh("ferry wait other").succeeds().prints("137");
+}
+
+#[test]
+fn processes_are_listed_as_by_ps() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine
+        .sh("ferry run -d --name it busybox sh -c 'sleep 301 & exec sleep 302'")
+        .succeeds();
+    eventually("both run", || {
+        let listed = engine.sh("ferry top it").text();
+        (listed.contains("sleep 301") && listed.contains("sleep 302")).then_some(())
+    });
+    let list = engine.sh("ferry top it").succeeds();
+    assert_eq!(
+        list.text().lines().next().map(|head| head.split_whitespace().collect()),
+        Some(vec!["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"])
+    );
+    assert_eq!(list.text().lines().count(), 3);
+    let init = engine.init_of("it").pid.to_string();
+    let listed = engine.sh("ferry container top it -o pid,user,args").succeeds().text();
+    let rows: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec![init.as_str(), "root", "sleep", "302"]), "{listed}");
+    engine.sh("ferry top it aux").succeeds().says("%MEM").says("sleep 301");
+    engine
+        .sh("ferry top it -Z")
+        .exits(1)
+        .complains("Ferry reads /proc itself");
+    engine.sh("ferry pause it && ferry top it").succeeds().says("sleep 302");
+    engine
+        .sh("ferry rm -f it && ferry top it")
+        .exits(1)
+        .complains("No such container");
+    engine
+        .sh("ferry create --name idle busybox true && ferry top idle")
+        .exits(1)
+        .complains("is not running");
+}
+
+#[test]
+fn what_a_container_uses_is_measured() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine
+        .sh("ferry run -d --name busy busybox sh -c 'while :; do :; done'")
+        .succeeds();
+    engine.sh("ferry create --name idle busybox true").succeeds();
+    let used = engine
+        .sh("ferry stats --no-stream --format '{{.Name}} {{.CPUPerc}} {{.PIDs}} {{.MemUsage}}'")
+        .succeeds()
+        .text();
+    let fields: Vec<&str> = used.split_whitespace().collect();
+    let percent: f64 = fields[1].trim_end_matches('%').parse().expect("a percentage");
+    assert!(fields[0] == "busy" && percent > 1.0 && fields[2] == "1", "{used}");
+    assert_ne!(fields[3], "0B", "{used}");
+    engine
+        .sh("ferry container stats --no-stream -a --format '{{.Name}} {{.PIDs}}'")
+        .succeeds()
+        .says("busy 1")
+        .says("idle 0");
+    engine
+        .sh("ferry stats --no-stream")
+        .succeeds()
+        .says("MEM USAGE / LIMIT");
+    engine
+        .sh("ferry stats --no-stream nobody")
+        .exits(1)
+        .complains("No such container: nobody");
+    let mut stream = engine.background("ferry stats --format '{{.Name}}'");
+    stream.until_says("busy\nbusy\n");
+    stream.signal(rustix::process::Signal::TERM);
+    stream.finish();
+    engine.sh("ferry rm -f busy").succeeds();
 }

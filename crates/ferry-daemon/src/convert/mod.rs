@@ -3,5 +3,6 @@
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod moment;
+pub(crate) mod stats;
 pub(crate) mod time;
 pub(crate) mod usage;

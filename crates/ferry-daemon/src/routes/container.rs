@@ -1,5 +1,7 @@
 //! Endpoints of containers. Docker Engine API, tag `Container`.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -9,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use bollard_stubs::models::{
     ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse, ContainerSummary,
-    ContainerWaitResponse,
+    ContainerTopResponse, ContainerWaitResponse,
 };
 use bytes::Bytes;
 use ferry_engine::Engine;
@@ -40,6 +42,8 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/containers/{id}/kill", post(kill))
         .route("/containers/{id}/pause", post(pause))
         .route("/containers/{id}/unpause", post(unpause))
+        .route("/containers/{id}/top", get(top))
+        .route("/containers/{id}/stats", get(stats))
         .route("/containers/{id}/wait", post(wait))
         .route("/containers/{id}/rename", post(rename))
         .route("/containers/{id}/resize", post(resize))
@@ -234,6 +238,77 @@ async fn pause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<S
 async fn unpause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     engine.unpause_container(&id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct TopQuery {
+    #[serde(default)]
+    ps_args: String,
+}
+
+async fn top(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<TopQuery>,
+) -> Result<axum::Json<ContainerTopResponse>, ApiError> {
+    let list = engine.top_container(&id, &query.ps_args).await?;
+    Ok(axum::Json(ContainerTopResponse {
+        titles: Some(list.titles),
+        processes: Some(list.processes),
+    }))
+}
+
+#[derive(Deserialize)]
+struct StatsQuery {
+    stream: Option<Flag>,
+    #[serde(default, rename = "one-shot")]
+    one_shot: Flag,
+}
+
+/// Between two messages, as in Docker.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
+async fn stats(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<StatsQuery>,
+) -> Result<Response, ApiError> {
+    let container = engine.container(&id)?;
+    let version = engine.host().cgroups;
+    let is_stream = query.stream.is_none_or(|flag| flag.0);
+    if is_stream && query.one_shot.0 {
+        return Err(ApiError::bad_request("cannot have stream=true and one-shot=true"));
+    }
+    let first = engine.container_usage(&container).await?;
+    if !is_stream {
+        let (before, now) = if query.one_shot.0 || first.is_none() {
+            (None, first)
+        } else {
+            tokio::time::sleep(STATS_INTERVAL).await;
+            (first, engine.container_usage(&container).await?)
+        };
+        let message = convert::stats::message(&container, before.as_ref(), now.as_ref(), version);
+        return Ok(axum::Json(message).into_response());
+    }
+    let messages = futures_util::stream::unfold((None, Some(first)), move |(before, first)| {
+        let (engine, container) = (engine.clone(), container.clone());
+        async move {
+            let now = match first {
+                Some(first) => first,
+                None => {
+                    tokio::time::sleep(STATS_INTERVAL).await;
+                    engine.container_usage(&container).await.ok()?
+                }
+            };
+            if container.state().phase == Phase::Removed {
+                return None;
+            }
+            let mut line = convert::stats::message(&container, before.as_ref(), now.as_ref(), version).to_string();
+            line.push('\n');
+            Some((Ok::<_, std::convert::Infallible>(line), (now, None)))
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/json")], Body::from_stream(messages)).into_response())
 }
 
 #[derive(Deserialize)]

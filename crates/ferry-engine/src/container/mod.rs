@@ -11,6 +11,7 @@ mod list;
 mod logs;
 mod options;
 mod pause;
+mod process;
 mod prune;
 mod record;
 mod recover;
@@ -21,8 +22,10 @@ mod size;
 pub(crate) mod spec;
 pub(crate) mod start;
 mod state;
+mod stats;
 mod stop;
 mod table;
+mod top;
 mod wait;
 
 use std::collections::HashMap;
@@ -53,8 +56,10 @@ pub use remove::Removal;
 pub use size::ContainerSize;
 pub use start::Started;
 pub use state::{Phase, State, WaitCondition};
+pub use stats::{Counters, InterfaceCounters, Usage};
 pub use stop::Stopped;
 pub(crate) use table::Table;
+pub use top::ProcessList;
 
 use crate::launch::Launched;
 

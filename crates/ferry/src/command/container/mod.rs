@@ -15,7 +15,9 @@ pub(super) mod restart;
 pub(super) mod rm;
 pub(super) mod run;
 pub(super) mod start;
+pub(super) mod stats;
 pub(super) mod stop;
+pub(super) mod top;
 pub(super) mod unpause;
 pub(super) mod wait;
 
