@@ -1,4 +1,4 @@
-//! What can be done with a container besides starting and ending it: pause, top, stats.
+//! What can be done with a container besides starting and ending it: pause, top, stats, diff, export, commit, rename.
 
 use ferry_tests::{Engine, eventually};
 
@@ -98,6 +98,19 @@ fn a_pause_outlives_the_engine() {
     eventually("it goes on", || {
         (engine.sh("ferry logs --tail 1 counter").text() != before).then_some(())
     });
+    // What an engine froze for a commit alone goes on without it.
+    engine.sh("ferry pause counter").succeeds();
+    let id = engine.sh("ferry inspect -f '{{.Id}}' counter").succeeds().text();
+    let mark = engine.exec_root().join("containers").join(id).join("commit");
+    std::fs::write(&mark, "").expect("a mark");
+    engine.kill();
+    engine.restart();
+    engine
+        .sh("ferry ps --filter status=running --format '{{.Names}}'")
+        .succeeds()
+        .prints("counter");
+    assert!(!mark.exists());
+    engine.sh("ferry exec counter true").succeeds();
     // With its monitor goes a container that cannot even hear it.
     engine.monitor_of("other").kill();
     engine.sh("ferry wait other").succeeds().prints("137");
@@ -172,4 +185,123 @@ fn what_a_container_uses_is_measured() {
     stream.signal(rustix::process::Signal::TERM);
     stream.finish();
     engine.sh("ferry rm -f busy").succeeds();
+}
+
+/// Changes files of every kind, and goes on.
+const CHANGER: &str = "sh -c 'mkdir -p /new/dir && echo made > /new/dir/file && ln -s /etc/passwd /new/link && \
+     echo more >> /etc/passwd && rm /etc/group && rm -r /home && mkdir /home && echo x > /home/own && \
+     echo up && exec sleep 300'";
+
+fn changed(engine: &Engine) {
+    engine.file(
+        "Dockerfile",
+        "FROM busybox\nRUN mkdir -p /home/a && echo g > /etc/group && echo p > /etc/passwd\n",
+    );
+    engine.sh("ferry build -q -t base .").succeeds();
+    engine
+        .sh(&format!("ferry run -d --name it -e KEY=value base {CHANGER}"))
+        .succeeds();
+    eventually("it is done", || {
+        (engine.sh("ferry logs it").text() == "up").then_some(())
+    });
+}
+
+#[test]
+fn what_a_container_changed_is_listed() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    changed(&engine);
+    let list = "C /etc\nD /etc/group\nC /etc/passwd\nC /home\nD /home/a\nA /home/own\nA /new\nA /new/dir\n\
+                A /new/dir/file\nA /new/link";
+    engine.sh("ferry diff it").succeeds().prints(list);
+    engine.sh("ferry rm -f it").succeeds();
+    engine.sh("ferry run --name other busybox true").succeeds();
+    engine.sh("ferry container diff other").succeeds().prints("");
+    engine
+        .sh("ferry diff nobody")
+        .exits(1)
+        .complains("No such container: nobody");
+}
+
+#[test]
+fn a_container_s_files_are_exported() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    changed(&engine);
+    for end in ["true", "ferry stop -t 0 it"] {
+        engine.sh(end).succeeds();
+        engine.sh("ferry export -o it.tar it").succeeds();
+        let listed = engine.sh("tar -tf it.tar").succeeds().text();
+        let has = |name: &str| listed.lines().any(|line| line == name);
+        assert!(
+            has("new/dir/file") && has("home/own") && has("etc/passwd") && has("bin/sh"),
+            "{listed}"
+        );
+        assert!(!has("etc/group") && !has("home/a/"), "{listed}");
+        // What is mounted in the container is not part of it.
+        assert!(
+            !listed.lines().any(|line| line.starts_with("proc/") && line != "proc/"),
+            "{listed}"
+        );
+        engine.sh("tar -xOf it.tar etc/passwd").succeeds().prints("p\nmore");
+    }
+    engine
+        .sh("ferry export it | ferry import - again && ferry run --rm again cat /new/dir/file")
+        .succeeds()
+        .says("made");
+    engine
+        .sh("ferry container export nobody")
+        .exits(1)
+        .complains("No such container: nobody");
+}
+
+#[test]
+fn a_container_becomes_an_image() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    changed(&engine);
+    let id = engine
+        .sh("ferry commit -a someone -m 'a remark' it kept:1")
+        .succeeds()
+        .text();
+    assert!(id.starts_with("sha256:"), "{id}");
+    engine.sh("ferry ps --format '{{.State}}'").succeeds().prints("running");
+    let image = engine.sh("ferry image inspect kept:1").succeeds().json();
+    assert_eq!(image[0]["Author"], "someone");
+    assert_eq!(image[0]["RootFS"]["Layers"].as_array().map(Vec::len), Some(3));
+    engine.sh("ferry history --no-trunc kept:1").succeeds().says("a remark");
+    engine
+        .sh("ferry run --rm kept:1 sh -c 'cat /new/dir/file /etc/passwd; ls /home; ls /etc/group; echo $KEY'")
+        .succeeds()
+        .prints("made\np\nmore\nown\nvalue");
+    engine
+        .sh("ferry container commit -c 'CMD [\"cat\", \"/new/dir/file\"]' -c 'ENV A=1' it changed")
+        .succeeds();
+    engine.sh("ferry run --rm changed").succeeds().prints("made");
+    engine.sh("ferry run --rm changed env").succeeds().says("A=1");
+    engine
+        .sh("ferry commit -c 'RUN true' it wrong")
+        .exits(1)
+        .complains("RUN true");
+    engine.sh("ferry pause it && ferry commit it still").succeeds();
+    engine.sh("ferry ps --format '{{.State}}'").succeeds().prints("paused");
+    engine.sh("ferry rm -f it && ferry save kept:1 | ferry load").succeeds();
+    engine.sh("ferry create --name same busybox true").succeeds();
+    engine
+        .sh("ferry commit same nothing && ferry run --rm nothing")
+        .succeeds();
+}
+
+#[test]
+fn a_container_gets_another_name() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine.sh("ferry create --name before busybox true").succeeds();
+    engine.sh("ferry create --name other busybox true").succeeds();
+    engine.sh("ferry rename before after").succeeds().prints("");
+    engine
+        .sh("ferry container rename after other")
+        .exits(1)
+        .complains("already in use");
+    engine.sh("ferry rm after").succeeds();
+    engine
+        .sh("ferry rename before more")
+        .exits(1)
+        .complains("No such container: before");
 }

@@ -1,5 +1,6 @@
 //! Endpoints of containers. Docker Engine API, tag `Container`.
 
+use std::io::Write;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,19 +11,20 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use bollard_stubs::models::{
-    ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse, ContainerSummary,
-    ContainerTopResponse, ContainerWaitResponse,
+    ChangeType, ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse,
+    ContainerSummary, ContainerTopResponse, ContainerWaitResponse, FilesystemChange,
 };
 use bytes::Bytes;
 use ferry_engine::Engine;
 use ferry_engine::container::{
-    AttachOptions, ContainerSize, ListFilter, LogEntry, LogRequest, LogStream, Phase, PruneFilter, Removal, Started,
-    Stopped, Terminal, WaitCondition,
+    AttachOptions, ChangeKind, ContainerSize, ListFilter, LogEntry, LogRequest, LogStream, Phase, PruneFilter, Removal,
+    Started, Stopped, Terminal, WaitCondition,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::blocking_body::BodyWriter;
 use crate::convert;
 use crate::error::ApiError;
 use crate::extract::{Filters, Flag, Json, Query};
@@ -42,6 +44,8 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/containers/{id}/kill", post(kill))
         .route("/containers/{id}/pause", post(pause))
         .route("/containers/{id}/unpause", post(unpause))
+        .route("/containers/{id}/changes", get(changes))
+        .route("/containers/{id}/export", get(export))
         .route("/containers/{id}/top", get(top))
         .route("/containers/{id}/stats", get(stats))
         .route("/containers/{id}/wait", post(wait))
@@ -238,6 +242,35 @@ async fn pause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<S
 async fn unpause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     engine.unpause_container(&id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn changes(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Vec<FilesystemChange>>, ApiError> {
+    let changes = engine.container_changes(&id).await?;
+    let changes = changes.into_iter().map(|change| FilesystemChange {
+        path: String::from_utf8_lossy(&change.path).into_owned(),
+        kind: match change.kind {
+            ChangeKind::Modified => ChangeType::_0,
+            ChangeKind::Added => ChangeType::_1,
+            ChangeKind::Deleted => ChangeType::_2,
+        },
+    });
+    Ok(axum::Json(changes.collect()))
+}
+
+async fn export(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let export = engine.export_container(&id).await?;
+    let (mut writer, body) = BodyWriter::new();
+    tokio::task::spawn_blocking(move || match export.write(&mut writer).map(|()| writer.flush()) {
+        Ok(_flushed_or_client_gone) => {}
+        Err(error) => {
+            tracing::warn!(%error, "a container could not be exported whole");
+            writer.fail(&error);
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/x-tar")], body).into_response())
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,12 @@
 //! Containers: one file a verb; here what a container is while the engine knows it.
 
 mod attach;
+mod commit;
 mod create;
+mod diff;
 mod error;
 mod exec;
+mod export;
 mod files;
 mod id;
 mod kill;
@@ -39,9 +42,11 @@ use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
+pub use commit::CommitOptions;
 pub use create::Created;
 pub use error::Error;
 pub use exec::{Exec, ExecOptions, ExecState};
+pub use export::Export;
 pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
 pub use list::ListFilter;
@@ -60,6 +65,8 @@ pub use stats::{Counters, InterfaceCounters, Usage};
 pub use stop::Stopped;
 pub(crate) use table::Table;
 pub use top::ProcessList;
+
+pub use ferry_store::{Change, ChangeKind};
 
 use crate::launch::Launched;
 

@@ -65,10 +65,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether an engine before this one paused a container. What it froze only in part goes on.
+    /// Whether an engine before this one paused a container. What it froze only in part, or for a commit, goes on.
     pub(super) fn was_paused(&self, container: &Container) -> bool {
         let cgroup = container.cgroup(self);
-        let is_frozen = cgroup.is_frozen().unwrap_or(false);
+        let mark = self.commit_mark(container);
+        let is_frozen = !mark.exists() && cgroup.is_frozen().unwrap_or(false);
+        crate::folder::remove_file(&mark);
         if !is_frozen {
             let _ = cgroup.thaw();
         }

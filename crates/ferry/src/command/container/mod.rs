@@ -1,8 +1,11 @@
 //! `ferry container`: one file a verb.
 
 pub(super) mod attach;
+pub(super) mod commit;
 pub(super) mod create;
+pub(super) mod diff;
 pub(super) mod exec;
+pub(super) mod export;
 mod foreground;
 pub(super) mod inspect;
 pub(super) mod kill;
@@ -11,6 +14,7 @@ mod options;
 pub(super) mod pause;
 pub(super) mod prune;
 pub(super) mod ps;
+pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod rm;
 pub(super) mod run;
