@@ -18,7 +18,7 @@ pub(crate) struct Diff {
 }
 
 impl Verb for Diff {
-    const ABOUT: &'static str = "List what a container changed in its files: A added, C changed, D deleted";
+    const ABOUT: &'static str = "List what a container added, changed and deleted in its files";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         let changes: Option<Vec<FilesystemChange>> = invocation
