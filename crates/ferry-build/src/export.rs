@@ -174,7 +174,8 @@ fn complete_history(history: &mut Vec<History>, layers: usize) {
 }
 
 /// A base's layer in a manifest of OCI's kind: the same blob, under OCI's name for its type.
-fn as_oci_layer(base: &Descriptor) -> Descriptor {
+/// The same layer under OCI's name for its kind: a manifest of OCI's kind has no others.
+pub fn as_oci_layer(base: &Descriptor) -> Descriptor {
     let media_type = match MediaKind::of(base.media_type().as_ref()) {
         Some(MediaKind::Layer(Compression::None)) => media_type::OCI_LAYER_TAR,
         Some(MediaKind::Layer(Compression::Gzip)) => media_type::OCI_LAYER_GZIP,

@@ -47,6 +47,7 @@ pub use event::{
     VertexWarning,
 };
 pub use expand::{ExpandError, ExpandReason};
+pub use export::as_oci_layer;
 pub use plan::PlanFault;
 pub use ports::{
     BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError, Ports, Secret, Step,

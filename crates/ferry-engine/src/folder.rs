@@ -31,3 +31,13 @@ pub(crate) fn remove(path: &Path) {
         _ => {}
     }
 }
+
+/// Removes the file `path`, if there is one; what cannot be removed is said in the log.
+pub(crate) fn remove_file(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove");
+        }
+        _ => {}
+    }
+}

@@ -40,6 +40,6 @@ pub use image::{HistoryStep, Image, ImageRecord, Images, Layer, PlatformEntry, P
 pub use layer::{Layers, Limits};
 pub use lease::Lease;
 pub use record::Durability;
-pub use snapshot::{CommitOptions, Committed, Overlay, Snapshot, SnapshotId, Snapshots};
+pub use snapshot::{Change, ChangeKind, CommitOptions, Committed, Overlay, Snapshot, SnapshotId, Snapshots};
 pub use store::{Store, Usage};
 pub use timestamp::Timestamp;

@@ -289,7 +289,18 @@ fn explain(error: &clap::Error, verb: Option<&str>) -> Failure {
             first.strip_prefix("error: ").unwrap_or(first).to_owned()
         }
     };
-    let near = one(ContextKind::SuggestedSubcommand)
+    // Of several, clap's first is not the nearest: it takes pause for imagse.
+    let suggested = match (
+        error.get(ContextKind::SuggestedSubcommand),
+        one(ContextKind::InvalidSubcommand),
+    ) {
+        (Some(ContextValue::Strings(texts)), Some(word)) => {
+            nearest(&word, texts.iter().map(String::as_str)).map(str::to_owned)
+        }
+        _ => None,
+    };
+    let near = suggested
+        .or_else(|| one(ContextKind::SuggestedSubcommand))
         .or_else(|| one(ContextKind::SuggestedArg))
         .or_else(|| nearest_command(&one(ContextKind::InvalidSubcommand)?));
     wrong(message, near.as_deref(), verb)

@@ -56,6 +56,31 @@ fn containers_run_with_their_streams() {
 }
 
 #[test]
+fn containers_are_looked_into() {
+    let Some((_engine, docker)) = docker() else { return };
+    docker
+        .sh("docker run -d --name it busybox sh -c 'echo made > /made; exec sleep 300'")
+        .succeeds();
+    docker.sh("docker pause it").succeeds().prints("it");
+    docker.sh("docker ps").succeeds().says("(Paused)");
+    docker.sh("docker exec it true").exits(1).complains("is paused");
+    docker.sh("docker unpause it").succeeds().prints("it");
+    docker.sh("docker top it").succeeds().says("sleep 300");
+    docker.sh("docker top it -o pid,comm").succeeds().says("COMMAND");
+    docker
+        .sh("docker stats --no-stream --format '{{.Name}} {{.PIDs}}'")
+        .succeeds()
+        .prints("it 1");
+    docker.sh("docker diff it").succeeds().says("A /made");
+    docker.sh("docker export it | tar -xO made").succeeds().prints("made");
+    docker
+        .sh("docker commit -m remark -c 'CMD [\"cat\", \"/made\"]' it kept:1")
+        .succeeds();
+    docker.sh("docker run --rm kept:1").succeeds().prints("made");
+    docker.sh("docker rm -f it").succeeds();
+}
+
+#[test]
 fn containers_live_their_life() {
     let Some((_engine, docker)) = docker() else { return };
     let script = "echo started; trap \"exit 3\" TERM; while :; do sleep 0.1; done";

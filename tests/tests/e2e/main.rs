@@ -20,3 +20,4 @@ mod reproducible;
 mod run;
 mod ship;
 mod streams;
+mod verbs;

@@ -412,6 +412,7 @@ pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instan
         state: Some(match state.phase {
             Phase::Created => ContainerSummaryStateEnum::CREATED,
             Phase::Running => ContainerSummaryStateEnum::RUNNING,
+            Phase::Paused => ContainerSummaryStateEnum::PAUSED,
             Phase::Exited => ContainerSummaryStateEnum::EXITED,
             Phase::Removed => ContainerSummaryStateEnum::REMOVING,
         }),
@@ -444,6 +445,7 @@ pub(crate) fn status(state: &State) -> String {
     match state.phase {
         Phase::Created => "Created".to_owned(),
         Phase::Running => format!("Up {}", ago(state.started_at)),
+        Phase::Paused => format!("Up {} (Paused)", ago(state.started_at)),
         Phase::Exited => format!("Exited ({}) {} ago", state.exit_code, ago(state.finished_at)),
         Phase::Removed => "Removal In Progress".to_owned(),
     }
@@ -523,11 +525,12 @@ fn container_state(state: &State) -> ContainerState {
         status: Some(match state.phase {
             Phase::Created => ContainerStateStatusEnum::CREATED,
             Phase::Running => ContainerStateStatusEnum::RUNNING,
+            Phase::Paused => ContainerStateStatusEnum::PAUSED,
             Phase::Exited => ContainerStateStatusEnum::EXITED,
             Phase::Removed => ContainerStateStatusEnum::REMOVING,
         }),
         running: Some(state.is_running()),
-        paused: Some(false),
+        paused: Some(state.is_paused()),
         restarting: Some(false),
         oom_killed: Some(state.oom_killed),
         dead: Some(false),

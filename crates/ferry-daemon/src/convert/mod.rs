@@ -5,6 +5,7 @@ pub(crate) mod image;
 mod limits;
 pub(crate) mod moment;
 mod security;
+pub(crate) mod stats;
 pub(crate) mod time;
 mod tmpfs;
 pub(crate) mod usage;

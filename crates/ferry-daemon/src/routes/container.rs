@@ -1,5 +1,8 @@
 //! Endpoints of containers. Docker Engine API, tag `Container`.
 
+use std::io::Write;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -8,19 +11,20 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use bollard_stubs::models::{
-    ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse, ContainerSummary,
-    ContainerWaitResponse,
+    ChangeType, ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse,
+    ContainerSummary, ContainerTopResponse, ContainerWaitResponse, FilesystemChange,
 };
 use bytes::Bytes;
 use ferry_engine::Engine;
 use ferry_engine::container::{
-    AttachOptions, ContainerSize, ListFilter, LogEntry, LogRequest, LogStream, Phase, PruneFilter, Removal, Started,
-    Stopped, Terminal, WaitCondition,
+    AttachOptions, ChangeKind, ContainerSize, ListFilter, LogEntry, LogRequest, LogStream, Phase, PruneFilter, Removal,
+    Started, Stopped, Terminal, WaitCondition,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::blocking_body::BodyWriter;
 use crate::convert;
 use crate::error::ApiError;
 use crate::extract::{Filters, Flag, Json, Query};
@@ -38,6 +42,12 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/containers/{id}/stop", post(stop))
         .route("/containers/{id}/restart", post(restart))
         .route("/containers/{id}/kill", post(kill))
+        .route("/containers/{id}/pause", post(pause))
+        .route("/containers/{id}/unpause", post(unpause))
+        .route("/containers/{id}/changes", get(changes))
+        .route("/containers/{id}/export", get(export))
+        .route("/containers/{id}/top", get(top))
+        .route("/containers/{id}/stats", get(stats))
         .route("/containers/{id}/wait", post(wait))
         .route("/containers/{id}/rename", post(rename))
         .route("/containers/{id}/resize", post(resize))
@@ -222,6 +232,116 @@ async fn kill(
     let signal = query.signal.filter(|signal| !signal.is_empty());
     engine.kill_container(&id, signal.as_deref().unwrap_or("KILL")).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn pause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    engine.pause_container(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unpause(State(engine): State<Engine>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    engine.unpause_container(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn changes(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Vec<FilesystemChange>>, ApiError> {
+    let changes = engine.container_changes(&id).await?;
+    let changes = changes.into_iter().map(|change| FilesystemChange {
+        path: String::from_utf8_lossy(&change.path).into_owned(),
+        kind: match change.kind {
+            ChangeKind::Modified => ChangeType::_0,
+            ChangeKind::Added => ChangeType::_1,
+            ChangeKind::Deleted => ChangeType::_2,
+        },
+    });
+    Ok(axum::Json(changes.collect()))
+}
+
+async fn export(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let export = engine.export_container(&id).await?;
+    let (mut writer, body) = BodyWriter::new();
+    tokio::task::spawn_blocking(move || match export.write(&mut writer).map(|()| writer.flush()) {
+        Ok(_flushed_or_client_gone) => {}
+        Err(error) => {
+            tracing::warn!(%error, "a container could not be exported whole");
+            writer.fail(&error);
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/x-tar")], body).into_response())
+}
+
+#[derive(Deserialize)]
+struct TopQuery {
+    #[serde(default)]
+    ps_args: String,
+}
+
+async fn top(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<TopQuery>,
+) -> Result<axum::Json<ContainerTopResponse>, ApiError> {
+    let list = engine.top_container(&id, &query.ps_args).await?;
+    Ok(axum::Json(ContainerTopResponse {
+        titles: Some(list.titles),
+        processes: Some(list.processes),
+    }))
+}
+
+#[derive(Deserialize)]
+struct StatsQuery {
+    stream: Option<Flag>,
+    #[serde(default, rename = "one-shot")]
+    one_shot: Flag,
+}
+
+/// Between two messages, as in Docker.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
+async fn stats(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Query(query): Query<StatsQuery>,
+) -> Result<Response, ApiError> {
+    let container = engine.container(&id)?;
+    let version = engine.host().cgroups;
+    let is_stream = query.stream.is_none_or(|flag| flag.0);
+    if is_stream && query.one_shot.0 {
+        return Err(ApiError::bad_request("cannot have stream=true and one-shot=true"));
+    }
+    let first = engine.container_usage(&container).await?;
+    if !is_stream {
+        let (before, now) = if query.one_shot.0 || first.is_none() {
+            (None, first)
+        } else {
+            tokio::time::sleep(STATS_INTERVAL).await;
+            (first, engine.container_usage(&container).await?)
+        };
+        let message = convert::stats::message(&container, before.as_ref(), now.as_ref(), version);
+        return Ok(axum::Json(message).into_response());
+    }
+    let messages = futures_util::stream::unfold((None, Some(first)), move |(before, first)| {
+        let (engine, container) = (engine.clone(), container.clone());
+        async move {
+            let now = match first {
+                Some(first) => first,
+                None => {
+                    tokio::time::sleep(STATS_INTERVAL).await;
+                    engine.container_usage(&container).await.ok()?
+                }
+            };
+            if container.state().phase == Phase::Removed {
+                return None;
+            }
+            let mut line = convert::stats::message(&container, before.as_ref(), now.as_ref(), version).to_string();
+            line.push('\n');
+            Some((Ok::<_, std::convert::Infallible>(line), (now, None)))
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/json")], Body::from_stream(messages)).into_response())
 }
 
 #[derive(Deserialize)]

@@ -100,6 +100,7 @@ async fn info(State(engine): State<Engine>) -> Result<axum::Json<SystemInfo>, Ap
         i64::try_from(matching.count()).unwrap_or(i64::MAX)
     };
     let running = count(Some(Phase::Running));
+    let paused = count(Some(Phase::Paused));
     let images = engine.store.images().list();
     let memory = rustix::system::sysinfo();
     let total_bytes = u64::from(memory.mem_unit) * memory.totalram;
@@ -107,8 +108,8 @@ async fn info(State(engine): State<Engine>) -> Result<axum::Json<SystemInfo>, Ap
         id: Some(engine.instance.name()),
         containers: Some(count(None)),
         containers_running: Some(running),
-        containers_paused: Some(0),
-        containers_stopped: Some(count(None) - running),
+        containers_paused: Some(paused),
+        containers_stopped: Some(count(None) - running - paused),
         images: i64::try_from(images.len()).ok(),
         driver: Some("overlayfs".to_owned()),
         // This is how clients know that several platforms of one image can be kept.

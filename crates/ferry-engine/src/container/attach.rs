@@ -62,6 +62,12 @@ impl Engine {
         let _lifecycle = container.lifecycle.lock().await;
         let stream = match container.state().phase {
             Phase::Removed => return Err(Error::BeingRemoved(container.id.to_string())),
+            Phase::Paused => {
+                return Err(Error::Paused {
+                    id: container.id.to_string(),
+                    wanted: "attach",
+                });
+            }
             Phase::Running => match container.monitor() {
                 Ok(launched) => Stream::Now(launched.monitor().attach(options.to_runtime())?),
                 Err(_) => Stream::AtStart(oneshot::channel().1),

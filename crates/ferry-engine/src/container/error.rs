@@ -79,6 +79,26 @@ pub enum Error {
     /// Something runs in the container.
     #[error("cannot remove container {0:?}: container is running: stop the container before removing or force remove")]
     Running(String),
+    /// Its processes are frozen, and what was asked for needs them.
+    #[error("container {id} is paused, unpause the container before {wanted}")]
+    Paused {
+        /// The container.
+        id: String,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// It is frozen, and to be removed without force.
+    #[error("cannot remove container {0:?}: container is paused and must be unpaused first")]
+    RemovedPaused(String),
+    /// It is frozen, and to be started.
+    #[error("cannot start a paused container, try unpause instead")]
+    StartedPaused,
+    /// It is frozen, and to be frozen.
+    #[error("Container {0} is already paused")]
+    AlreadyPaused(String),
+    /// It is not frozen, and to be thawed.
+    #[error("Container {0} is not paused")]
+    NotPaused(String),
     /// Another caller removes the container right now.
     #[error("removal of container {0} is already in progress")]
     BeingRemoved(String),
@@ -135,6 +155,11 @@ impl Error {
             Self::NameInUse { .. }
             | Self::NotRunning(_)
             | Self::Running(_)
+            | Self::Paused { .. }
+            | Self::RemovedPaused(_)
+            | Self::StartedPaused
+            | Self::AlreadyPaused(_)
+            | Self::NotPaused(_)
             | Self::BeingRemoved(_)
             | Self::ExecAlreadyStarted(_) => Class::Conflict,
             Self::AmbiguousId(_)

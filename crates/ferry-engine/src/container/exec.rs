@@ -104,7 +104,7 @@ impl Engine {
         if options.command.is_empty() {
             return Err(Error::NoCommand);
         }
-        container.monitor()?;
+        container.awake_monitor("exec")?;
         let exec = Arc::new(Exec {
             id: ContainerId::random(),
             container: container.id.clone(),
@@ -129,6 +129,7 @@ impl Engine {
     pub async fn start_exec(&self, id: &str, size: Option<WindowSize>) -> Result<Option<UnixStream>, Error> {
         let exec = self.exec(id)?;
         let container = self.containers.find(exec.container.as_str())?;
+        container.awake_monitor("exec")?;
         exec.begin()?;
         let engine = self.clone();
         let start = async move { engine.start_begun_exec(exec, container, size).await };
@@ -142,6 +143,8 @@ impl Engine {
         size: Option<WindowSize>,
     ) -> Result<Option<UnixStream>, Error> {
         let (engine, starting) = (self.clone(), exec.clone());
+        let _not_freezing = container.freezing.read().await;
+        let container = container.clone();
         let started =
             tokio::task::spawn_blocking(move || engine.start_exec_process(&container, &starting, size)).await?;
         let (monitor, watch, stream) = match started {
@@ -188,7 +191,7 @@ impl Engine {
         ),
         Error,
     > {
-        let launched = container.monitor()?;
+        let launched = container.awake_monitor("exec")?;
         let state_dir = self.instance.state_dir(exec.id.as_str());
         folder::create(&state_dir)?;
         let options = &exec.options;

@@ -1,5 +1,7 @@
 //! Sends a signal to a container's process.
 
+use std::sync::Arc;
+
 use ferry_runtime::Signal;
 
 use super::{Container, Error};
@@ -10,7 +12,7 @@ impl Engine {
     pub async fn kill_container(&self, wanted: &str, signal: &str) -> Result<(), Error> {
         let container = self.containers.find(wanted)?;
         let signal = parse_signal(signal)?;
-        container.signal(signal)?;
+        self.signal_container(&container, signal).await?;
         let mut attributes = container.attributes();
         attributes.insert("signal".to_owned(), signal.number().to_string());
         self.events.send("container", "kill", container.id.as_str(), attributes);
@@ -18,9 +20,26 @@ impl Engine {
     }
 }
 
-impl Container {
-    pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
-        Ok(self.monitor()?.monitor().signal(signal)?)
+impl Engine {
+    /// Sends a signal to the process. A paused container that is asked to end is thawed: as in Docker,
+    /// by SIGKILL, its own stop signal, or any signal if it has none of its own.
+    pub(super) async fn signal_container(&self, container: &Arc<Container>, signal: Signal) -> Result<(), Error> {
+        let asks_to_end = || match container.config.stop_signal.as_deref().map(parse_signal) {
+            Some(Ok(own)) => signal == own || signal == Signal::KILL,
+            Some(Err(_)) | None => true,
+        };
+        {
+            let _not_freezing = container.freezing.read().await;
+            container.monitor()?.monitor().signal(signal)?;
+        }
+        if container.state.borrow().is_paused() && asks_to_end() {
+            match self.thaw(container).await {
+                // Another caller was faster, or there is nobody left to thaw.
+                Ok(()) | Err(Error::NotPaused(_) | Error::NotRunning(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

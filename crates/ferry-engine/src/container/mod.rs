@@ -1,10 +1,13 @@
 //! Containers: one file a verb; here what a container is while the engine knows it.
 
 mod attach;
+mod commit;
 mod create;
 mod device;
+mod diff;
 mod error;
 mod exec;
+mod export;
 mod files;
 mod id;
 mod kill;
@@ -12,6 +15,8 @@ mod limits;
 mod list;
 mod logs;
 mod options;
+mod pause;
+mod process;
 mod prune;
 mod record;
 mod recover;
@@ -23,9 +28,11 @@ mod size;
 pub(crate) mod spec;
 pub(crate) mod start;
 mod state;
+mod stats;
 mod stop;
 mod table;
 mod tmpfs;
+mod top;
 mod ulimit;
 mod wait;
 
@@ -34,15 +41,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ferry_runtime::Monitor;
+use ferry_runtime::cgroup::{Cgroup, ChildName};
 use ferry_store::{Durability, SnapshotId};
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
+pub use commit::CommitOptions;
 pub use create::Created;
 pub use device::Device;
 pub use error::Error;
 pub use exec::{Exec, ExecOptions, ExecState};
+pub use export::Export;
 pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
 pub(crate) use limits::Abilities;
@@ -60,10 +70,14 @@ pub use security::{Filter, IpcScope, NamespaceOptions, NewPrivileges, Scope, Sec
 pub use size::ContainerSize;
 pub use start::Started;
 pub use state::{Phase, State, WaitCondition};
+pub use stats::{Counters, InterfaceCounters, Usage};
 pub use stop::Stopped;
 pub(crate) use table::Table;
 pub use tmpfs::{Tmpfs, TmpfsForm};
+pub use top::ProcessList;
 pub use ulimit::{RlimitValue, Ulimit};
+
+pub use ferry_store::{Change, ChangeKind};
 
 use crate::launch::Launched;
 
@@ -80,6 +94,9 @@ pub struct Container {
     state: watch::Sender<State>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
     lifecycle: tokio::sync::Mutex<()>,
+    /// Held for writing while its processes are frozen or thawed; for reading by whoever signals it or
+    /// adds a process to it, which must not be frozen half-way.
+    freezing: tokio::sync::RwLock<()>,
     live: Mutex<Live>,
 }
 
@@ -101,6 +118,7 @@ impl Container {
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
             lifecycle: tokio::sync::Mutex::new(()),
+            freezing: tokio::sync::RwLock::new(()),
             live: Mutex::default(),
         }
     }
@@ -158,6 +176,23 @@ impl Container {
             Some(launched) if self.state.borrow().is_running() => Ok(launched.clone()),
             _ => Err(Error::NotRunning(self.id.to_string())),
         }
+    }
+
+    /// The monitor of its process, which is not frozen.
+    fn awake_monitor(&self, wanted: &'static str) -> Result<Arc<Launched>, Error> {
+        if self.state.borrow().is_paused() {
+            return Err(Error::Paused {
+                id: self.id.to_string(),
+                wanted,
+            });
+        }
+        self.monitor()
+    }
+
+    /// Its control group, whether or not it exists.
+    fn cgroup(&self, engine: &crate::Engine) -> Cgroup {
+        let name = ChildName::parse(self.id.as_str()).expect("ids are names of cgroups");
+        engine.cgroups.child(&name)
     }
 
     /// What events say about it.

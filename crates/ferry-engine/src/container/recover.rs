@@ -61,10 +61,15 @@ impl Engine {
                     ferry_runtime::Phase::Exited(exit) => exit.started_at,
                     ferry_runtime::Phase::Created => None,
                 };
+                let phase = if self.was_paused(&container) {
+                    Phase::Paused
+                } else {
+                    Phase::Running
+                };
                 let launched = Arc::new(launched);
                 container.live().launched = Some(launched.clone());
                 container.state.send_modify(|is| {
-                    is.phase = Phase::Running;
+                    is.phase = phase;
                     is.pid = u32::try_from(state.pid).ok();
                     is.started_at = started_at;
                 });

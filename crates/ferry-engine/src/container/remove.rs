@@ -32,9 +32,12 @@ impl Engine {
             (Phase::Running, Removal::RefuseRunning) => {
                 return Err(Error::Running(container.id.to_string()));
             }
-            (Phase::Running, Removal::Force) => {
+            (Phase::Paused, Removal::RefuseRunning) => {
+                return Err(Error::RemovedPaused(container.id.to_string()));
+            }
+            (Phase::Running | Phase::Paused, Removal::Force) => {
                 let mut state = container.state.subscribe();
-                let _ = container.signal(Signal::KILL);
+                let _ = self.signal_container(&container, Signal::KILL).await;
                 let _ = state.wait_for(|state| !state.is_running()).await;
             }
             (Phase::Created | Phase::Exited, _) => {}

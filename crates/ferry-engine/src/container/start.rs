@@ -39,6 +39,7 @@ impl Engine {
         let _lifecycle = container.lifecycle.lock().await;
         match container.state.borrow().phase {
             Phase::Running => return Ok(Started::Already),
+            Phase::Paused => return Err(Error::StartedPaused),
             Phase::Removed => return Err(Error::BeingRemoved(container.id.to_string())),
             Phase::Created | Phase::Exited => {}
         }

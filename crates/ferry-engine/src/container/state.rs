@@ -9,6 +9,8 @@ pub enum Phase {
     Created,
     /// Its process runs.
     Running,
+    /// It runs, and all its processes are frozen.
+    Paused,
     /// Its process has ended.
     Exited,
     /// It is being removed, or gone.
@@ -21,6 +23,7 @@ impl Phase {
         match self {
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Exited => "exited",
             Self::Removed => "removing",
         }
@@ -63,9 +66,14 @@ impl State {
         }
     }
 
-    /// Whether its process runs.
+    /// Whether its process runs, frozen or not.
     pub fn is_running(&self) -> bool {
-        self.phase == Phase::Running
+        matches!(self.phase, Phase::Running | Phase::Paused)
+    }
+
+    /// Whether it is frozen.
+    pub fn is_paused(&self) -> bool {
+        self.phase == Phase::Paused
     }
 }
 

@@ -38,7 +38,7 @@ impl Engine {
         let ended = state.wait_for(|state| !state.is_running());
         tokio::pin!(ended);
         // A process that ended between the check and the signal is what was wanted.
-        let _ = container.signal(signal);
+        let _ = self.signal_container(&container, signal).await;
         let in_time = match timeout.duration() {
             Some(duration) => tokio::time::timeout(duration, &mut ended).await.is_ok(),
             None => {
@@ -47,7 +47,7 @@ impl Engine {
             }
         };
         if !in_time {
-            let _ = container.signal(Signal::KILL);
+            let _ = self.signal_container(&container, Signal::KILL).await;
             let _ = ended.await;
         }
         self.events

@@ -45,7 +45,7 @@ impl Engine {
             .await?;
         let target = match &options.changes[..] {
             [] => base,
-            changes => self.change(&base, changes, options.platform.as_ref()).await?,
+            changes => self.change_image(&base, changes, options.platform.as_ref()).await?,
         };
         self.blocking(move |engine| {
             match &options.name {
@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// Builds `base` with further lines of a Dockerfile; `base` itself is not kept.
-    async fn change(
+    pub(crate) async fn change_image(
         &self,
         base: &Descriptor,
         changes: &[String],
@@ -118,7 +118,8 @@ impl Engine {
         Ok(built.map_err(Box::new)?.target.clone())
     }
 
-    fn write_document(&self, kind: &str, document: &impl serde::Serialize) -> Result<Descriptor, Error> {
+    /// Writes a document of an image, and describes it.
+    pub(crate) fn write_document(&self, kind: &str, document: &impl serde::Serialize) -> Result<Descriptor, Error> {
         let bytes = serde_json::to_vec(document).map_err(Error::Serialize)?;
         let digest: Digest = self.store.content().write(&bytes)?;
         Ok(Descriptor::new(MediaType::from(kind), bytes.len() as u64, digest))
@@ -145,15 +146,25 @@ const CHANGES: &[&str] = &[
     "WORKDIR",
 ];
 
+/// Refuses what [`Engine::change_image`] would.
+pub(crate) fn check_changes(changes: &[String]) -> Result<(), Error> {
+    changes.iter().try_for_each(|change| check_change(change))
+}
+
+fn check_change(change: &str) -> Result<(), Error> {
+    let word = change.split_whitespace().next().unwrap_or_default();
+    let is_allowed = CHANGES.iter().any(|allowed| allowed.eq_ignore_ascii_case(word));
+    if !is_allowed || change.contains('\n') {
+        return Err(Error::NotAChange(change.chars().take(200).collect()));
+    }
+    Ok(())
+}
+
 /// A Dockerfile that makes `changes` to `base`. Each change is one line.
 fn dockerfile(base: &Reference, changes: &[String]) -> Result<String, Error> {
     let mut dockerfile = format!("FROM {base}\n");
     for change in changes {
-        let word = change.split_whitespace().next().unwrap_or_default();
-        let is_allowed = CHANGES.iter().any(|allowed| allowed.eq_ignore_ascii_case(word));
-        if !is_allowed || change.contains('\n') {
-            return Err(Error::NotAChange(change.chars().take(200).collect()));
-        }
+        check_change(change)?;
         dockerfile.push_str(change.trim_end_matches(['\\', ' ', '\t']));
         dockerfile.push('\n');
     }

@@ -20,6 +20,7 @@ mod usage;
 pub use archive::{ImagesToSave, LoadedImage};
 pub use error::Error;
 pub use import::ImportOptions;
+pub(crate) use import::check_changes;
 pub use inspect::{ImageDetail, ImageHistory};
 pub use list::{ImageSummary, ListFilter, Variant, created};
 pub(crate) use names::Naming;

@@ -20,4 +20,5 @@ pub(crate) use attach::attach_console;
 pub(crate) use cover::open_null;
 pub(crate) use path::{Shape, open_or_create};
 pub(crate) use plan::Plan;
+pub use root::open_layers;
 pub(crate) use root::{open as open_root, open_ahead as open_root_ahead};

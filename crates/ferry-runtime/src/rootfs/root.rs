@@ -17,7 +17,7 @@ use rustix::{
     process::chdir,
 };
 
-use crate::{Fault, Overlay, Root};
+use crate::{Error, Fault, Overlay, Root};
 
 /// Whether the container may write to its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,65 @@ pub(crate) fn open(root: &Root) -> Result<OwnedFd, Fault> {
         Root::Overlay(overlay) => mount_by_number(overlay),
         Root::Directory { path, .. } => clone_folder(path),
     }
+}
+
+/// The layers, the top one first, with what a container wrote upon them as one more, for reading alone: a
+/// detached mount, which is gone with its descriptor.
+///
+/// The container may run meanwhile: what it writes then may be seen or not, of which the kernel warns in its log;
+/// it promises that nothing worse comes of it. Its own root would not do: things are mounted upon it, and its
+/// process may have changed to another. Source: Linux Documentation/filesystems/overlayfs.rst.
+pub fn open_layers(lower: &[PathBuf], upper: &Path) -> Result<OwnedFd, Error> {
+    let layers: Vec<PathBuf> = std::iter::once(upper.to_owned()).chain(lower.iter().cloned()).collect();
+    let mount = |names: Names| -> Result<OwnedFd, Fault> {
+        let context = begin_overlay()?;
+        let _held = match names {
+            Names::Paths => {
+                layers.iter().try_for_each(|layer| set(&context, "lowerdir+", layer))?;
+                Vec::new()
+            }
+            Names::Links => add_lower_by_link(&context, &layers)?,
+        };
+        for key in ["index", "metacopy", "redirect_dir", "xino"] {
+            set(&context, key, Path::new("off"))?;
+        }
+        fsconfig_create(context.as_fd()).map_err(Fault::root(format!("overlay of {}", upper.display())))?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(Fault::root("fsmount overlay"))
+    };
+    match mount(Names::Paths) {
+        Err(Fault::Root { errno, .. }) if errno == Errno::INVAL.into() => mount(Names::Links),
+        mounted => mounted,
+    }
+    .map_err(Error::Launch)
+}
+
+/// How layers are named to the kernel: by path since Linux 6.7.
+#[derive(Clone, Copy)]
+enum Names {
+    Paths,
+    Links,
+}
+
+/// Names the layers by links to descriptors, in a process with threads: an option has 255 bytes, which is
+/// room for some ten layers.
+fn add_lower_by_link(context: &OwnedFd, lower: &[PathBuf]) -> Result<Vec<OwnedFd>, Fault> {
+    let held = hold(lower)?;
+    let links: Vec<String> = held
+        .iter()
+        .map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd()))
+        .collect();
+    fsconfig_set_string(context.as_fd(), "lowerdir", links.join(":"))
+        .map_err(Fault::root("overlay lowerdir: so many layers at once need Linux 6.7"))?;
+    Ok(held)
+}
+
+fn hold(lower: &[PathBuf]) -> Result<Vec<OwnedFd>, Fault> {
+    let open = |path: &PathBuf| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, path, flags, Mode::empty()).map_err(Fault::root(format!("layer {}", path.display())))
+    };
+    lower.iter().map(open).collect()
 }
 
 /// Whether the container may write to its root.
@@ -123,11 +182,7 @@ fn finish_overlay(
 /// By the numbers of these descriptors, as names in /proc/self/fd, which the process' working
 /// directory has to be meanwhile.
 fn add_lower_by_number(context: &OwnedFd, lower: &[PathBuf]) -> Result<Vec<OwnedFd>, Fault> {
-    let open = |path: &PathBuf| {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(CWD, path, flags, Mode::empty()).map_err(Fault::root(format!("layer {}", path.display())))
-    };
-    let held: Vec<OwnedFd> = lower.iter().map(open).collect::<Result<_, _>>()?;
+    let held = hold(lower)?;
     let numbers: Vec<String> = held.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
     // Linux 6.5 and 6.6 look the names up now, earlier ones when the file system is created.
     in_own_descriptors(|| fsconfig_set_string(context.as_fd(), "lowerdir", numbers.join(":")))

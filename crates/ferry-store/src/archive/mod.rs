@@ -1,6 +1,6 @@
-//! Image archives: what `save` writes and `load` reads.
+//! Archives: of images, what `save` writes and `load` reads; and of a whole file system.
 //!
-//! Written as `docker save` writes them today: an OCI image layout with `manifest.json` and
+//! Images are written as `docker save` writes them today: an OCI image layout with `manifest.json` and
 //! `repositories` beside it, which Docker, Podman, Skopeo and containerd all read. Read are OCI layouts
 //! and Docker's archives of any age since 2016, plain or compressed.
 
@@ -8,6 +8,8 @@ mod docker;
 mod files;
 mod load;
 mod save;
+mod tree;
 
 pub use self::load::{Loaded, load};
 pub use self::save::{SaveOptions, save};
+pub use self::tree::write_tree;

@@ -11,7 +11,7 @@ mod path_text;
 mod pipe;
 mod source;
 pub(crate) mod stored;
-mod tree;
+pub(crate) mod tree;
 mod unpack;
 mod xattr;
 

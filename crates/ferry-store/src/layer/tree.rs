@@ -28,7 +28,7 @@ const MAX_RESOLVED: usize = 4096;
 const MAX_LINKS: u32 = 40;
 
 /// The path of a directory within the tree: components joined by `/`, no links, empty for the top.
-pub(super) type CanonicalPath = Vec<u8>;
+pub(crate) type CanonicalPath = Vec<u8>;
 
 /// What a tree does with a directory that is already there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -365,7 +365,7 @@ pub(super) fn implied_metadata() -> Metadata {
 }
 
 /// Opens `path`, which has no links, below `top`.
-pub(super) fn beneath(top: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn beneath(top: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(
         top,
         path,
@@ -418,7 +418,7 @@ pub(super) fn refused(path: &[u8], reason: EntryError) -> Error {
 }
 
 /// An entry that the kernel refused.
-pub(super) fn kernel(path: &[u8], action: &'static str) -> impl Fn(Errno) -> Error {
+pub(crate) fn kernel(path: &[u8], action: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| {
         refused(
             path,
@@ -438,7 +438,7 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-pub(super) fn join(folder: &[u8], name: &[u8]) -> CanonicalPath {
+pub(crate) fn join(folder: &[u8], name: &[u8]) -> CanonicalPath {
     if folder.is_empty() {
         name.to_vec()
     } else {

@@ -1,5 +1,6 @@
 //! Writable roots on stacks of layers: what a container writes to, and what becomes a layer.
 
+mod changes;
 mod commit;
 mod mount_points;
 mod parents;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use ferry_oci::DiffId;
 use serde::{Deserialize, Serialize};
 
+pub use self::changes::{Change, ChangeKind};
 pub use self::commit::{CommitOptions, Committed};
 use self::parents::TopMetadata;
 use crate::disk_usage::disk_usage;
@@ -146,6 +148,11 @@ impl<'a> Snapshots<'a> {
     /// Bytes on disk of what was written into the snapshot, blocks of directories included, as du counts them.
     pub fn size(&self, id: &SnapshotId) -> Result<u64, Error> {
         disk_usage(&self.get(id)?.overlay.upper)
+    }
+
+    /// What was changed in the snapshot, which may be mounted and in use: sorted by path.
+    pub fn changes(&self, id: &SnapshotId) -> Result<Vec<Change>, Error> {
+        changes::changes(self, id)
     }
 
     /// All snapshots, in no order.

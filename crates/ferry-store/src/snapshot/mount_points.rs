@@ -75,7 +75,7 @@ fn fill(store: &Store, staging: &Path, layers: &[DiffId], paths: &[(&str, &str)]
     let mut made: Vec<(&str, OwnedFd)> = Vec::new();
     for (folder, file) in paths {
         // Not through links, nor where a directory would have to be made: those are the container's to see.
-        if !stack.has_directory(folder.as_bytes())? || stack.has_entry(folder.as_bytes(), file)? {
+        if !stack.has_directory(folder.as_bytes())? || stack.has_entry(folder.as_bytes(), file.as_bytes())? {
             continue;
         }
         if made.last().is_none_or(|(last, _)| last != folder) {

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use ferry_oci::DiffId;
-use rustix::fs::{AtFlags, Mode};
+use rustix::fs::{AtFlags, Dir, Mode};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +113,7 @@ impl Stack {
     }
 
     /// Whether any layer shows something called `name` in the directory at `path`.
-    pub(super) fn has_entry(&self, path: &[u8], name: &str) -> Result<bool, Error> {
+    pub(super) fn has_entry(&self, path: &[u8], name: &[u8]) -> Result<bool, Error> {
         for level in &self.levels {
             match level.find(path)? {
                 Found::Hidden => return Ok(false),
@@ -129,6 +129,34 @@ impl Stack {
             }
         }
         Ok(false)
+    }
+
+    /// The names of what the layers show in the directory at `path`.
+    pub(super) fn names(&self, path: &[u8]) -> Result<BTreeSet<Vec<u8>>, Error> {
+        let mut shown: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        for level in &self.levels {
+            match level.find(path)? {
+                Found::Hidden => break,
+                Found::Missing => {}
+                Found::Directory(fd) => {
+                    let failed = |errno| directory::failed(path, errno);
+                    for entry in Dir::read_from(&fd).map_err(failed)? {
+                        let entry = entry.map_err(failed)?;
+                        let status =
+                            rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+                        let name = entry.file_name().to_bytes();
+                        if !matches!(name, b"." | b"..") {
+                            shown.entry(name.to_vec()).or_insert(!is_whiteout_inode(&status));
+                        }
+                    }
+                }
+            }
+            if level.hides_below(path)? {
+                break;
+            }
+        }
+        let names = shown.into_iter().filter(|(_, is_there)| *is_there);
+        Ok(names.map(|(name, _)| name).collect())
     }
 
     /// The directories whose metadata the plain overlay of the layers would show wrongly.
@@ -210,7 +238,8 @@ impl Stack {
 
 impl Level {
     fn find(&self, path: &[u8]) -> Result<Found, Error> {
-        match directory::open_beneath(self.tree.as_fd(), path) {
+        let named: &[u8] = if path.is_empty() { b"." } else { path };
+        match directory::open_beneath(self.tree.as_fd(), named) {
             Ok(fd) => Ok(Found::Directory(fd)),
             Err(Errno::NOENT) => Ok(Found::Missing),
             Err(Errno::NOTDIR | Errno::LOOP) => Ok(Found::Hidden),

@@ -449,3 +449,45 @@ fn mount_points_are_made_where_layers_lack_them() {
     assert_eq!(points(&[base, described]), Some(place), "made once");
     fixture.assert_tidy();
 }
+
+#[test]
+fn changes_are_told_against_the_layers() {
+    if !is_root("changes_are_told_against_the_layers") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let base = base(&fixture);
+    let snapshots = fixture.store.snapshots();
+    let told = |id: &SnapshotId| -> Vec<String> {
+        let changes = snapshots.changes(id).unwrap();
+        let line =
+            |change: ferry_store::Change| format!("{:?} {}", change.kind, String::from_utf8(change.path).unwrap());
+        changes.into_iter().map(line).collect()
+    };
+    let (id, overlay) = prepare(&fixture, "within", &[base]);
+    assert_eq!(told(&id), Vec::<String>::new());
+    fs::create_dir(overlay.upper.join("d")).unwrap();
+    fs::write(overlay.upper.join("d/new"), "").unwrap();
+    fs::write(overlay.upper.join("top"), "").unwrap();
+    let gone = overlay.upper.join("d/gone");
+    rustix::fs::mknodat(rustix::fs::CWD, &gone, FileType::CharacterDevice, Mode::RUSR, 0).unwrap();
+    assert_eq!(
+        told(&id),
+        ["Modified /d", "Deleted /d/gone", "Added /d/new", "Added /top"]
+    );
+    // A directory that was made anew hides all that was in it.
+    fs::remove_file(&gone).unwrap();
+    fs::write(&gone, "").unwrap();
+    let opaque = "trusted.overlay.opaque";
+    rustix::fs::setxattr(overlay.upper.join("d"), opaque, b"y", XattrFlags::empty()).unwrap();
+    assert_eq!(
+        told(&id),
+        [
+            "Modified /d",
+            "Deleted /d/empty",
+            "Modified /d/gone",
+            "Added /d/new",
+            "Added /top"
+        ]
+    );
+}

@@ -1,5 +1,6 @@
 //! Sizes in bytes as Docker prints and reads them.
 
+const BINARY: [&str; 9] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
 const DECIMAL: [&str; 9] = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
 
 /// `1234567` as `1.23MB`: powers of 1000, three significant digits.
@@ -17,20 +18,30 @@ pub(crate) fn human_signed(bytes: i64) -> String {
     u64::try_from(bytes).map_or_else(|_| "N/A".to_owned(), human)
 }
 
+/// As memory is shown: `1.5MiB`, powers of 1024, four significant digits.
+pub(crate) fn binary(bytes: u64) -> String {
+    scaled(bytes, 4, 1024.0, &BINARY)
+}
+
 fn with_digits(bytes: u64, digits: usize) -> String {
+    scaled(bytes, digits, 1000.0, &DECIMAL)
+}
+
+fn scaled(bytes: u64, digits: usize, base: f64, units: &[&str]) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < DECIMAL.len() {
-        value /= 1000.0;
+    while value >= base && unit + 1 < units.len() {
+        value /= base;
         unit += 1;
     }
-    format!("{}{}", significant(value, digits), DECIMAL[unit])
+    format!("{}{}", significant(value, digits), units[unit])
 }
 
 /// C's `%.{digits}g` for values below 1000: no zeros at the end.
 fn significant(value: f64, digits: usize) -> String {
     let before_point = match value {
+        v if v >= 1000.0 => 4,
         v if v >= 100.0 => 3,
         v if v >= 10.0 => 2,
         _ => 1,
@@ -99,6 +110,14 @@ mod tests {
         ] {
             assert_eq!(human(bytes), three);
             assert_eq!(precise(bytes), four);
+        }
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1_572_864, "1.5MiB"),
+            (8_123_456_789, "7.566GiB"),
+        ] {
+            assert_eq!(binary(bytes), text);
         }
     }
 

@@ -5,6 +5,7 @@
 //! to send an index of which not all is here.
 
 mod archive;
+mod commit;
 mod create;
 mod distribution;
 mod inspect;
@@ -36,6 +37,7 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/images/prune", post(prune::prune))
         .route("/images/{*path}", get(get_one).post(post_one).delete(remove::remove))
         .route("/distribution/{*path}", get(distribution::inspect))
+        .route("/commit", post(commit::commit))
         .route("/auth", post(distribution::login))
         .layer(DefaultBodyLimit::disable())
 }

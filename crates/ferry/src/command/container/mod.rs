@@ -1,20 +1,28 @@
 //! `ferry container`: one file a verb.
 
 pub(super) mod attach;
+pub(super) mod commit;
 pub(super) mod create;
+pub(super) mod diff;
 pub(super) mod exec;
+pub(super) mod export;
 mod foreground;
 pub(super) mod inspect;
 pub(super) mod kill;
 pub(super) mod logs;
 mod options;
+pub(super) mod pause;
 pub(super) mod prune;
 pub(super) mod ps;
+pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod rm;
 pub(super) mod run;
 pub(super) mod start;
+pub(super) mod stats;
 pub(super) mod stop;
+pub(super) mod top;
+pub(super) mod unpause;
 pub(super) mod wait;
 
 use serde::Deserialize;

@@ -30,10 +30,7 @@ impl Verb for Save {
     const ABOUT: &'static str = "Write images to an archive";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
-        if self.output.is_none() && terminal::stdout_is_one() {
-            return Err(Failure::new("an archive is not for a terminal")
-                .hint("write it to a file: ferry save -o FILE, or redirect stdout"));
-        }
+        refuse_terminal(self.output.as_deref(), "save")?;
         let mut request = invocation.engine()?.get("/images/get");
         for image in &self.images {
             request = request.query("names", image);
@@ -41,14 +38,28 @@ impl Verb for Save {
         for platform in &self.platform {
             request = request.query("platform", transfer::platform_json(platform)?);
         }
-        let body = request.stream().await?.into_body();
-        match &self.output {
-            Some(file) => to_file(body, file).await?,
-            None => copy(body, &mut io::stdout().lock())
-                .await
-                .map_err(|failure| failure.while_doing("cannot write the archive"))?,
-        }
+        write(request.stream().await?.into_body(), self.output.as_deref()).await?;
         Ok(ExitStatus::SUCCESS)
+    }
+}
+
+/// An archive for nobody but a terminal is a mistake.
+pub(in crate::command) fn refuse_terminal(output: Option<&Path>, command: &str) -> Result<(), Failure> {
+    if output.is_none() && terminal::stdout_is_one() {
+        return Err(Failure::new("an archive is not for a terminal").hint(format!(
+            "write it to a file: ferry {command} -o FILE, or redirect stdout"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes an archive to a file, or to stdout.
+pub(in crate::command) async fn write(body: Incoming, output: Option<&Path>) -> Result<(), Failure> {
+    match output {
+        Some(file) => to_file(body, file).await,
+        None => copy(body, &mut io::stdout().lock())
+            .await
+            .map_err(|failure| failure.while_doing("cannot write the archive")),
     }
 }
 
