@@ -68,12 +68,13 @@ async fn serve_until_told(options: DaemonOptions) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Start)?;
     // The engine's lock is taken first: what is at the socket's path is then no living engine's.
     let engine = Engine::open(options.engine)?;
+    // Before the socket: whoever has been answered finds it.
+    let pid_file = engine.instance.exec_root.join("ferry.pid");
+    write_pid(&pid_file).map_err(ServeError::Start)?;
     let listener = listen(&options.socket).map_err(|source| ServeError::Listen {
         path: options.socket.clone(),
         source,
     })?;
-    let pid_file = engine.instance.exec_root.join("ferry.pid");
-    write_pid(&pid_file).map_err(ServeError::Start)?;
     tracing::info!(socket = %options.socket.display(), "the engine is ready");
     let service = router::service(engine.clone());
     loop {
