@@ -294,11 +294,10 @@ fn a_pull_and_a_push_that_are_cut_short_leave_nothing_and_can_be_repeated() {
         let listed = engine.sh("ferry images -q").succeeds().text();
         assert!(!(code == 0 && listed.is_empty()), "an acknowledged pull is lost");
         if listed.is_empty() {
-            assert!(
-                stored_kb(&engine) < empty + 2_000,
-                "a half pull left {} kB",
-                stored_kb(&engine) - empty
-            );
+            // What was cut short goes to the trash, which a new engine empties beside its work.
+            eventually("a half pull is gone", || {
+                (stored_kb(&engine) < empty + 2_000).then_some(())
+            });
         } else {
             engine
                 .sh(&format!("ferry rmi {name} && ferry system prune -af"))

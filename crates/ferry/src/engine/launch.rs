@@ -49,6 +49,11 @@ pub(super) async fn start(address: &Address, roots: &Roots) -> Result<(), Error>
     let begin = log.seek(SeekFrom::End(0)).map_err(prepare(&log_path))?;
     let mut child = spawn(roots, &log).map_err(prepare(&log_path))?;
     let result = until_it_answers(address, &mut child).await;
+    if result.is_ok() && !is_the_engine(&roots.exec, &child) {
+        // Another one has the folders: this one, which waits for them, must not take them over later.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
     drop(lock);
     result.map_err(|reason| Error::NotStarted {
         reason,
@@ -102,6 +107,11 @@ fn spawn(roots: &Roots, log: &File) -> io::Result<Child> {
         .spawn()
 }
 
+/// Whether the engine that has the folder is this process; its pid file is there before it answers.
+fn is_the_engine(exec_root: &Path, child: &Child) -> bool {
+    std::fs::read_to_string(exec_root.join("ferry.pid")).is_ok_and(|pid| pid.trim() == child.id().to_string())
+}
+
 /// Gives the reason when it does not.
 async fn until_it_answers(address: &Address, child: &mut Child) -> Result<(), String> {
     let begin = Instant::now();
@@ -110,11 +120,12 @@ async fn until_it_answers(address: &Address, child: &mut Child) -> Result<(), St
         if connection::open(address).await.is_ok() {
             let probe = Engine::new(address.clone(), Absence::IsAnError, None);
             let left = START_LIMIT.saturating_sub(begin.elapsed());
-            return match tokio::time::timeout(left, request::ping(&probe)).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("it listens and does not answer".to_owned()),
-            };
+            match tokio::time::timeout(left, request::ping(&probe)).await {
+                Ok(Ok(_)) => return Ok(()),
+                // An engine that dies just now still listened: ours is to come.
+                Ok(Err(_)) => {}
+                Err(_) => return Err("it listens and does not answer".to_owned()),
+            }
         }
         match child.try_wait() {
             Ok(None) => {}
