@@ -15,4 +15,4 @@ mod routes;
 mod server;
 
 pub use router::{API_VERSION, MIN_API_VERSION};
-pub use server::{DaemonOptions, ServeError, serve};
+pub use server::{DaemonOptions, PID_FILE, ServeError, serve};

@@ -63,13 +63,16 @@ fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8))
 }
 
+/// Name of the file in the exec-root that holds the engine's process id. It is there before the socket answers.
+pub const PID_FILE: &str = "ferry.pid";
+
 async fn serve_until_told(options: DaemonOptions) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Start)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Start)?;
     // The engine's lock is taken first: what is at the socket's path is then no living engine's.
     let engine = Engine::open(options.engine)?;
     // Before the socket: whoever has been answered finds it.
-    let pid_file = engine.instance.exec_root.join("ferry.pid");
+    let pid_file = engine.instance.exec_root.join(PID_FILE);
     write_pid(&pid_file).map_err(ServeError::Start)?;
     let listener = listen(&options.socket).map_err(|source| ServeError::Listen {
         path: options.socket.clone(),

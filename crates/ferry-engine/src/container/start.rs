@@ -173,7 +173,7 @@ impl Engine {
                 let cleared = tokio::task::spawn_blocking(move || reaper.clear_remains(&ended.state_dir));
                 let _ = cleared.await;
             }
-            // The monitor has emptied it; a thread for one rmdir(2) on a tmpfs would cost more than it.
+            // The monitor has emptied it but for a small file; a thread for that, on a tmpfs, would cost more than it.
             crate::folder::remove(&launched.state_dir);
             engine.container_exited(&container, &launched, exit);
         });

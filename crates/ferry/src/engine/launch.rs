@@ -107,9 +107,10 @@ fn spawn(roots: &Roots, log: &File) -> io::Result<Child> {
         .spawn()
 }
 
-/// Whether the engine that has the folder is this process; its pid file is there before it answers.
+/// Whether the engine that has the folder is this process.
 fn is_the_engine(exec_root: &Path, child: &Child) -> bool {
-    std::fs::read_to_string(exec_root.join("ferry.pid")).is_ok_and(|pid| pid.trim() == child.id().to_string())
+    std::fs::read_to_string(exec_root.join(ferry_daemon::PID_FILE))
+        .is_ok_and(|pid| pid.trim() == child.id().to_string())
 }
 
 /// Gives the reason when it does not.
