@@ -84,10 +84,6 @@ impl std::ops::Deref for Engine {
     }
 }
 
-/// Why an emulator that is there cannot be used.
-pub(crate) const UNREGISTERED: &str = "Linux 6.7 or newer and user namespaces are needed to bring an emulator into a container; \
-                                       or register emulators for the whole host (binfmt_misc)";
-
 impl Engine {
     /// Opens the folders, starts the zygote and finds what an engine before left. Call it inside a
     /// tokio runtime; it blocks for some milliseconds, and up to a second while another engine has the folders.
@@ -187,7 +183,7 @@ impl Engine {
         match self.emulators().of(cpu).map(|entry| &entry.support) {
             Some(Support::Native | Support::GloballyRegistered(_)) => Ok(None),
             Some(Support::Emulated(_)) => Ok(Some(cpu)),
-            Some(Support::Unregistered(_)) => refuse(UNREGISTERED.to_owned()),
+            Some(Support::Unregistered { reason, .. }) => refuse(reason.clone()),
             Some(Support::Missing { packages }) => refuse(format!(
                 "no emulator found for {}; install one of the packages {}",
                 cpu.machine_name,

@@ -77,7 +77,7 @@ impl Engine {
         let runs = self
             .emulators()
             .iter()
-            .filter(|entry| !matches!(entry.support, Support::Unregistered(_) | Support::Missing { .. }))
+            .filter(|entry| !matches!(entry.support, Support::Unregistered { .. } | Support::Missing { .. }))
             .map(|entry| entry.cpu.platform())
             .filter(|platform| *platform != host);
         std::iter::once(host.clone()).chain(runs).collect()

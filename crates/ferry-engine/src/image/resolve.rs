@@ -134,7 +134,7 @@ impl Engine {
                 Support::Native => Some((0, "which this machine runs natively".to_owned())),
                 Support::GloballyRegistered(by) => Some((1, format!("emulated by {}", by.interpreter.display()))),
                 Support::Emulated(by) => Some((1, format!("emulated by {}", by.path.display()))),
-                Support::Unregistered(_) | Support::Missing { .. } => None,
+                Support::Unregistered { .. } | Support::Missing { .. } => None,
             }
         };
         let best = present

@@ -70,10 +70,10 @@ fn report(entry: &Entry) -> PlatformReport {
             report.state = PlatformState::Registered;
             report.emulator = Some(registration.interpreter.display().to_string());
         }
-        Support::Unregistered(emulator) => {
+        Support::Unregistered { emulator, reason } => {
             report.state = PlatformState::Missing;
             report.emulator = Some(emulator.path.display().to_string());
-            report.note = Some(crate::engine::UNREGISTERED.to_owned());
+            report.note = Some(reason.clone());
         }
         Support::Missing { packages } => {
             report.state = PlatformState::Missing;

@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 
 use ferry_oci::cpu::{self, Cpu};
 
+use rustix::io::Errno;
+
 use super::elf::{self, Linkage};
 use super::registration::{Registered, find, registered_on_this_host};
-use super::{Emulator, Emulators, Entry, PACKAGES, Refusal, RefusalReason, Support, Version, probe};
+use super::{CreateError, Emulator, Emulators, Entry, PACKAGES, Refusal, RefusalReason, Support, Version, probe};
 
 /// Where emulators are looked for after the folders that were given.
 const USUAL: &[&str] = &["/usr/libexec/ferry", "/usr/bin"];
@@ -26,12 +28,17 @@ impl Emulators {
             .chain(USUAL.iter().map(PathBuf::from))
             .collect();
         let registered = registered_on_this_host();
-        let namespaces = Namespaces::look();
+        let obstacle = namespaces_of_our_own().err().map(|error| error.to_string());
         // Each answer waits for a process or two: together they take no longer than the slowest.
         let entries = std::thread::scope(|scope| {
             let answers: Vec<_> = cpu::ALL
                 .iter()
-                .map(|cpu| (cpu, scope.spawn(|| entry(cpu, &searched, &registered, namespaces))))
+                .map(|cpu| {
+                    (
+                        cpu,
+                        scope.spawn(|| entry(cpu, &searched, &registered, obstacle.as_deref())),
+                    )
+                })
                 .collect();
             answers
                 .into_iter()
@@ -43,20 +50,15 @@ impl Emulators {
 }
 
 /// Whether this kernel gives user namespaces registrations of their own.
-#[derive(Debug, Clone, Copy)]
-struct Namespaces {
-    are_ours: bool,
-}
-
-impl Namespaces {
-    /// Source: Linux 6.7's binfmt_misc; namespaces(7), /proc/sys/user.
-    fn look() -> Namespaces {
-        let release = rustix::system::uname();
-        let is_allowed =
-            std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|most| most.trim() != "0");
-        Namespaces {
-            are_ours: is_allowed && is_since_6_7(&release.release().to_string_lossy()),
-        }
+/// Source: Linux 6.7's binfmt_misc; namespaces(7), /proc/sys/user.
+fn namespaces_of_our_own() -> Result<(), CreateError> {
+    if !is_since_6_7(&rustix::system::uname().release().to_string_lossy()) {
+        return Err(CreateError::KernelTooOld);
+    }
+    match std::fs::read_to_string("/proc/sys/user/max_user_namespaces") {
+        Ok(most) if most.trim() != "0" => Ok(()),
+        // What unshare(2) says then.
+        _ => Err(CreateError::UserNamespacesForbidden { errno: Errno::NOSPC }),
     }
 }
 
@@ -75,7 +77,7 @@ fn missing(cpu: &'static Cpu) -> Entry {
     }
 }
 
-fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered], namespaces: Namespaces) -> Entry {
+fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered], obstacle: Option<&str>) -> Entry {
     let mut entry = Entry {
         registered: find(registered, cpu),
         ..missing(cpu)
@@ -89,10 +91,13 @@ fn entry(cpu: &'static Cpu, searched: &[PathBuf], registered: &[Registered], nam
             Ok(None) => {}
             Ok(Some(version)) => {
                 let emulator = Emulator::new(cpu, path, version);
-                entry.support = match &entry.registered {
-                    _ if namespaces.are_ours => Support::Emulated(emulator),
-                    Some(registration) => Support::GloballyRegistered(registration.clone()),
-                    None => Support::Unregistered(emulator),
+                entry.support = match (obstacle, &entry.registered) {
+                    (None, _) => Support::Emulated(emulator),
+                    (Some(_), Some(registration)) => Support::GloballyRegistered(registration.clone()),
+                    (Some(reason), None) => Support::Unregistered {
+                        emulator,
+                        reason: reason.to_owned(),
+                    },
                 };
                 return entry;
             }
@@ -206,12 +211,7 @@ mod tests {
         let cpu = Cpu::named("s390x").unwrap();
         std::fs::write(directory.join("qemu-s390x-static"), "#!/bin/sh\n").unwrap();
         std::fs::copy("/bin/sh", directory.join("qemu-s390x")).unwrap();
-        let entry = entry(
-            cpu,
-            std::slice::from_ref(&directory),
-            &[],
-            Namespaces { are_ours: true },
-        );
+        let entry = entry(cpu, std::slice::from_ref(&directory), &[], None);
         std::fs::remove_dir_all(&directory).unwrap();
         if Cpu::host() == cpu {
             return;

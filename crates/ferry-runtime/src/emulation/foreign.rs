@@ -27,7 +27,7 @@ impl ExplainForeign {
         let support = cpu.and_then(|cpu| emulators.of(cpu)).map(|entry| &entry.support);
         match support {
             Some(Support::Native) => None,
-            Some(Support::Emulated(_) | Support::GloballyRegistered(_) | Support::Unregistered(_)) => {
+            Some(Support::Emulated(_) | Support::GloballyRegistered(_) | Support::Unregistered { .. }) => {
                 Some(ExplainForeign {
                     machine,
                     cpu,

@@ -42,7 +42,12 @@ pub enum Support {
     GloballyRegistered(Registration),
     /// Not at all, although there is this emulator: before Linux 6.7, or where user namespaces are
     /// forbidden, only the host can register it, for everybody.
-    Unregistered(Emulator),
+    Unregistered {
+        /// The emulator.
+        emulator: Emulator,
+        /// Why the engine cannot bring it into a container, and the remedy.
+        reason: String,
+    },
     /// Not at all: one of these Debian packages would help.
     Missing {
         /// Package names, the better one first.
