@@ -79,6 +79,11 @@ impl BodyWriter {
         (writer, Body::from_stream(ReceiverStream::new(receiver)))
     }
 
+    /// Whether nobody reads the body any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pieces.is_closed()
+    }
+
     /// Breaks the body off, so that the client sees that it is not complete.
     pub(crate) fn fail(&mut self, error: &dyn std::fmt::Display) {
         self.gathered.clear();

@@ -1,6 +1,6 @@
 //! Endpoints of containers. Docker Engine API, tag `Container`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,12 +17,10 @@ use bollard_stubs::models::{
 use bytes::Bytes;
 use ferry_engine::Engine;
 use ferry_engine::container::{
-    AttachOptions, ChangeKind, ContainerSize, ListFilter, LogEntry, LogRequest, LogStream, Phase, PruneFilter, Removal,
-    Started, Stopped, Terminal, WaitCondition,
+    AttachOptions, ChangeKind, ContainerSize, ListFilter, LogEntry, LogRequest, LogSink, LogStream, Phase, PruneFilter,
+    Removal, Started, Stopped, Terminal, WaitCondition,
 };
-use futures_util::StreamExt;
 use serde::Deserialize;
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::blocking_body::BodyWriter;
 use crate::convert;
@@ -527,34 +525,54 @@ async fn logs(
         follow: query.follow.0 && container.state().phase != Phase::Created,
     };
     let format = format_of(container.config.options.terminal);
-    let entries = engine.container_logs(&id, request)?;
-    let has_timestamps = query.timestamps.0;
-    let body = ReceiverStream::new(entries)
-        .ready_chunks(64)
-        .map(move |entries| Ok::<_, std::convert::Infallible>(encode(&entries, format, has_timestamps)));
-    Ok(([(CONTENT_TYPE, format.media_type())], Body::from_stream(body)).into_response())
+    let reader = engine.container_logs(&id, request)?;
+    let (writer, body) = BodyWriter::new();
+    let mut sink = LogBody {
+        writer,
+        format,
+        has_timestamps: query.timestamps.0,
+    };
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = reader.run(&mut sink) {
+            tracing::warn!(container = id, %error, "cannot read a log");
+            sink.writer.fail(&error);
+        }
+        let _ = sink.writer.flush();
+    });
+    Ok(([(CONTENT_TYPE, format.media_type())], body).into_response())
 }
 
 /// Entries as a client gets them: bare for a terminal, else with Docker's frame heads.
-fn encode(entries: &[LogEntry], format: StreamFormat, has_timestamps: bool) -> Bytes {
-    let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.bytes.len() + 48).sum());
-    for entry in entries {
-        let timestamp = if has_timestamps {
-            format!("{} ", convert::time::rfc3339(entry.at))
-        } else {
-            String::new()
-        };
-        if format == StreamFormat::Multiplexed {
+struct LogBody {
+    writer: BodyWriter,
+    format: StreamFormat,
+    has_timestamps: bool,
+}
+
+impl LogSink for LogBody {
+    fn take(&mut self, entry: LogEntry<'_>) -> io::Result<()> {
+        let time = if self.has_timestamps { entry.time } else { "" };
+        let space = usize::from(self.has_timestamps);
+        if self.format == StreamFormat::Multiplexed {
             let stream = match entry.stream {
                 LogStream::Stdout => 1,
                 LogStream::Stderr => 2,
             };
-            let len = u32::try_from(timestamp.len() + entry.bytes.len()).expect("a log entry is at most 16 KiB");
-            out.extend([stream, 0, 0, 0]);
-            out.extend(len.to_be_bytes());
+            let len = time.len() + space + entry.bytes.len();
+            let len = u32::try_from(len).map_err(io::Error::other)?;
+            self.writer.write_all(&[stream, 0, 0, 0])?;
+            self.writer.write_all(&len.to_be_bytes())?;
         }
-        out.extend(timestamp.as_bytes());
-        out.extend(&entry.bytes);
+        self.writer.write_all(time.as_bytes())?;
+        self.writer.write_all(&b" "[..space])?;
+        self.writer.write_all(entry.bytes)
     }
-    Bytes::from(out)
+
+    fn pause(&mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        if self.writer.is_closed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    }
 }

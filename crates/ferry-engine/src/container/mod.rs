@@ -58,7 +58,7 @@ pub use id::{ContainerId, is_name};
 pub(crate) use limits::Abilities;
 pub use limits::{BlockIoLimits, CpuLimits, DeviceRate, LimitError, Limits, MemoryLimits, OomKiller, Swap};
 pub use list::ListFilter;
-pub use logs::{LogEntry, LogRequest, LogStream};
+pub use logs::{LogEntry, LogReader, LogRequest, LogSink, LogStream};
 pub use options::{
     Bind, Confinement, ContainerOptions, DnsOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit,
     RootAccess, StdinMode, StopTimeout, Terminal,

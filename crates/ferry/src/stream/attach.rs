@@ -12,7 +12,7 @@ use super::frames::{Frames, Stream};
 use crate::failure::{Explain, Failure};
 
 /// How much is read at once (bytes).
-const CHUNK: usize = 32 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// How output travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,15 +89,19 @@ async fn copy_raw(mut reader: impl AsyncRead + Unpin) -> Result<Ending, Failure>
         if piece.is_empty() {
             return Ok(Ending::Closed);
         }
-        if let Some(ending) = put(&mut stdout, piece, Flush::Now).await? {
+        if let Some(ending) = put(&mut stdout, piece).await? {
             return Ok(ending);
         }
     }
 }
 
 async fn copy_framed(mut reader: impl AsyncRead + Unpin) -> Result<Ending, Failure> {
-    let mut stdout = tokio::io::stdout();
-    let mut stderr = tokio::io::stderr();
+    let mut output = Output {
+        stdout: tokio::io::stdout(),
+        stderr: tokio::io::stderr(),
+        stream: Stream::Stdout,
+        gathered: Vec::new(),
+    };
     let mut frames = Frames::default();
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -111,47 +115,60 @@ async fn copy_framed(mut reader: impl AsyncRead + Unpin) -> Result<Ending, Failu
             return Ok(Ending::Closed);
         }
         frames.push(piece);
-        let mut wrote = false;
         while let Some((stream, bytes)) = frames.next().explain(|| "cannot read the container's output")? {
-            let ending = match stream {
-                Stream::Stdout => {
-                    wrote = true;
-                    put(&mut stdout, &bytes, Flush::Later).await?
-                }
-                Stream::Stderr => {
-                    // What was written before it on the other stream is shown before it.
-                    if std::mem::take(&mut wrote) {
-                        let _ = stdout.flush().await;
-                    }
-                    put(&mut stderr, &bytes, Flush::Now).await?
-                }
-                Stream::Failure => {
-                    return Err(Failure::new(format!(
-                        "the engine gave up the stream: {}",
-                        String::from_utf8_lossy(&bytes).trim()
-                    )));
-                }
-            };
-            if let Some(ending) = ending {
+            if stream == Stream::Failure {
+                return Err(Failure::new(format!(
+                    "the engine gave up the stream: {}",
+                    String::from_utf8_lossy(bytes).trim()
+                )));
+            }
+            if let Some(ending) = output.add(stream, bytes).await? {
                 return Ok(ending);
             }
         }
-        if wrote && let Some(ending) = put(&mut stdout, &[], Flush::Now).await? {
+        if let Some(ending) = output.write().await? {
             return Ok(ending);
         }
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Flush {
-    Now,
-    Later,
+/// Our stdout and stderr. Many short frames are one write; what came first on either stream is shown first.
+struct Output {
+    stdout: tokio::io::Stdout,
+    stderr: tokio::io::Stderr,
+    /// The stream that what is gathered belongs to.
+    stream: Stream,
+    gathered: Vec<u8>,
+}
+
+impl Output {
+    async fn add(&mut self, stream: Stream, bytes: &[u8]) -> Result<Option<Ending>, Failure> {
+        let mut ending = None;
+        if stream != self.stream {
+            ending = self.write().await?;
+            self.stream = stream;
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(ending)
+    }
+
+    async fn write(&mut self) -> Result<Option<Ending>, Failure> {
+        if self.gathered.is_empty() {
+            return Ok(None);
+        }
+        let ending = match self.stream {
+            Stream::Stderr => put(&mut self.stderr, &self.gathered).await,
+            Stream::Stdout | Stream::Failure => put(&mut self.stdout, &self.gathered).await,
+        };
+        self.gathered.clear();
+        ending
+    }
 }
 
 /// Writes; gives an ending when nobody reads.
-async fn put(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8], flush: Flush) -> Result<Option<Ending>, Failure> {
+async fn put(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<Option<Ending>, Failure> {
     let mut result = out.write_all(bytes).await;
-    if result.is_ok() && flush == Flush::Now {
+    if result.is_ok() {
         result = out.flush().await;
     }
     match result {

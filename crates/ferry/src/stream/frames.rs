@@ -1,7 +1,5 @@
 //! Docker's frames: stdout and stderr of a container on one connection (Docker Engine API, ContainerAttach, "Stream format").
 
-use bytes::{Buf, Bytes, BytesMut};
-
 /// Length of a frame's head (bytes): stream, three zeros, length as big-endian u32.
 const HEAD: usize = 8;
 
@@ -22,7 +20,9 @@ pub(crate) struct InvalidFrame(u8);
 /// Takes bytes in pieces of any size and gives out pieces of streams.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// How much of the buffer was given out.
+    at: usize,
     /// The frame that is being read: its stream and what is missing of it (bytes).
     current: Option<(Stream, usize)>,
 }
@@ -30,25 +30,29 @@ pub(super) struct Frames {
 impl Frames {
     /// Adds what was read.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.at);
+        self.at = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next piece, which may be a part of a frame: long frames are not collected.
-    pub(super) fn next(&mut self) -> Result<Option<(Stream, Bytes)>, InvalidFrame> {
+    pub(super) fn next(&mut self) -> Result<Option<(Stream, &[u8])>, InvalidFrame> {
         loop {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
             if let Some((stream, missing)) = self.current {
                 if missing == 0 {
                     self.current = None;
                     continue;
                 }
-                if self.buffer.is_empty() {
+                if rest.is_empty() {
                     return Ok(None);
                 }
-                let piece = self.buffer.split_to(missing.min(self.buffer.len())).freeze();
+                let piece = &rest[..missing.min(rest.len())];
                 self.current = Some((stream, missing - piece.len()));
+                self.at += piece.len();
                 return Ok(Some((stream, piece)));
             }
-            let Some((head, _)) = self.buffer.split_first_chunk::<HEAD>() else {
+            let Some((head, _)) = rest.split_first_chunk::<HEAD>() else {
                 return Ok(None);
             };
             let [kind, _, _, _, length @ ..] = *head;
@@ -59,7 +63,7 @@ impl Frames {
                 other => return Err(InvalidFrame(other)),
             };
             let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-            self.buffer.advance(HEAD);
+            self.at += HEAD;
             self.current = Some((stream, length));
         }
     }
@@ -76,8 +80,8 @@ mod tests {
             frames.push(piece);
             while let Some((stream, bytes)) = frames.next().expect("frames") {
                 match stream {
-                    Stream::Stdout => out.extend_from_slice(&bytes),
-                    Stream::Stderr | Stream::Failure => err.extend_from_slice(&bytes),
+                    Stream::Stdout => out.extend_from_slice(bytes),
+                    Stream::Stderr | Stream::Failure => err.extend_from_slice(bytes),
                 }
             }
         }
