@@ -20,4 +20,5 @@ mod reproducible;
 mod run;
 mod ship;
 mod streams;
+mod update;
 mod verbs;

@@ -507,7 +507,7 @@ pub(crate) fn inspect(
         mount_label: Some(String::new()),
         process_label: Some(String::new()),
         app_armor_profile: Some(String::new()),
-        host_config: Some(host_config(&config.options.host)),
+        host_config: Some(host_config(container)),
         mounts: Some(mounts(container)),
         config: Some(api_config(container)),
         network_settings: Some(NetworkSettings {
@@ -568,7 +568,10 @@ fn api_config(container: &Container) -> ContainerConfig {
     }
 }
 
-fn host_config(host: &HostOptions) -> HostConfig {
+fn host_config(container: &Container) -> HostConfig {
+    let mut host = container.config.options.host.clone();
+    host.adjust(&container.adjustable());
+    let host = &host;
     let bind = |bind: &Bind| {
         let suffix = if bind.access == RootAccess::ReadOnly { ":ro" } else { "" };
         format!("{}:{}{suffix}", bind.source.display(), bind.target.display())

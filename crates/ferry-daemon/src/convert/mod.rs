@@ -2,7 +2,7 @@
 
 pub(crate) mod container;
 pub(crate) mod image;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod moment;
 mod security;
 pub(crate) mod stats;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::LimitError;
+use super::{ChangeError, LimitError};
 use crate::error::Class;
 use crate::{image, network};
 
@@ -47,6 +47,22 @@ pub enum Error {
     /// A limit that cannot be.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A limit that does not go with those that the container has.
+    #[error("Cannot update container {id}: {source}")]
+    CannotUpdate {
+        /// The container.
+        id: String,
+        /// Why.
+        source: ChangeError,
+    },
+    /// The kernel does not let the limits of a running container be changed so.
+    #[error("Cannot update container {id}: {source}")]
+    UpdateRefused {
+        /// The container.
+        id: String,
+        /// Why.
+        source: ferry_runtime::Error,
+    },
     /// A kernel parameter that is no container's.
     #[error(transparent)]
     Sysctl(#[from] ferry_runtime::profile::SysctlError),
@@ -153,6 +169,7 @@ impl Error {
         match self {
             Self::NoSuchContainer(_) | Self::NoSuchExec(_) => Class::NotFound,
             Self::NameInUse { .. }
+            | Self::CannotUpdate { .. }
             | Self::NotRunning(_)
             | Self::Running(_)
             | Self::Paused { .. }
@@ -180,7 +197,11 @@ impl Error {
             Self::NoLog => Class::NotImplemented,
             Self::Image(error) => error.class(),
             Self::Network(error) => error.class(),
-            Self::File { .. } | Self::Store(_) | Self::Runtime(_) | Self::Interrupted(_) => Class::Internal,
+            Self::File { .. }
+            | Self::UpdateRefused { .. }
+            | Self::Store(_)
+            | Self::Runtime(_)
+            | Self::Interrupted(_) => Class::Internal,
         }
     }
 }

@@ -34,6 +34,7 @@ mod table;
 mod tmpfs;
 mod top;
 mod ulimit;
+mod update;
 mod wait;
 
 use std::collections::HashMap;
@@ -55,8 +56,10 @@ pub use exec::{Exec, ExecOptions, ExecState};
 pub use export::Export;
 pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
-pub(crate) use limits::Abilities;
-pub use limits::{BlockIoLimits, CpuLimits, DeviceRate, LimitError, Limits, MemoryLimits, OomKiller, Swap};
+pub(crate) use limits::{Abilities, Purpose};
+pub use limits::{
+    BlockIoLimits, ChangeError, CpuLimits, DeviceRate, Lifted, LimitError, Limits, MemoryLimits, OomKiller, Swap,
+};
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogRequest, LogStream};
 pub use options::{
@@ -76,6 +79,7 @@ pub(crate) use table::Table;
 pub use tmpfs::{Tmpfs, TmpfsForm};
 pub use top::ProcessList;
 pub use ulimit::{RlimitValue, Ulimit};
+pub use update::{Adjustable, UpdateOptions};
 
 pub use ferry_store::{Change, ChangeKind};
 
@@ -88,8 +92,9 @@ pub struct Container {
     pub id: ContainerId,
     /// When it was created.
     pub created_at: OffsetDateTime,
-    /// What it was created with; never changes.
+    /// What it was created with; never changes. What can change, [`Container::adjustable`] says.
     pub config: ContainerConfig,
+    adjustable: RwLock<Adjustable>,
     name: RwLock<String>,
     state: watch::Sender<State>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
@@ -114,6 +119,7 @@ impl Container {
         Self {
             id,
             created_at,
+            adjustable: RwLock::new(config.options.host.adjustable()),
             config,
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),

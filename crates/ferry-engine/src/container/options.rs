@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferry_oci::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Limits, NamespaceOptions, Security, Tmpfs, Ulimit};
+use super::{Adjustable, Device, Limits, NamespaceOptions, Security, Tmpfs, Ulimit};
 
 /// A request to create a container; what is absent comes from the image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -102,6 +102,20 @@ pub struct HostOptions {
     /// Further devices that its processes may use, such as `c 10:200 rwm`.
     #[serde(default)]
     pub device_rules: Vec<String>,
+}
+
+impl HostOptions {
+    /// What of them can be changed later.
+    pub(super) fn adjustable(&self) -> Adjustable {
+        Adjustable {
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// Puts what was changed in the place of what was asked for at first.
+    pub fn adjust(&mut self, adjustable: &Adjustable) {
+        self.limits.clone_from(&adjustable.limits);
+    }
 }
 
 /// Name servers and the like; each that is not empty takes the place of the host's.

@@ -73,6 +73,7 @@ impl Engine {
                     is.pid = u32::try_from(state.pid).ok();
                     is.started_at = started_at;
                 });
+                self.enforce_limits(&container);
                 self.watch_exit(container, launched, watch);
             }
             Err(_) => self.recover_ended(&container),

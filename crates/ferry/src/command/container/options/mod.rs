@@ -5,6 +5,7 @@ mod filesystem;
 mod health;
 mod isolation;
 mod lifecycle;
+mod limits;
 mod mount;
 mod network;
 mod port;
@@ -19,6 +20,7 @@ use clap::Args;
 
 pub(crate) use environment::read_environment;
 pub(crate) use lifecycle::PullPolicy;
+pub(crate) use limits::Limits;
 
 use crate::failure::Failure;
 use crate::terminal;
