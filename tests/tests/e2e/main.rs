@@ -17,6 +17,7 @@ mod limits;
 mod network;
 mod peers;
 mod reproducible;
+mod restart;
 mod run;
 mod ship;
 mod streams;

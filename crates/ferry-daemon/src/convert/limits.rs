@@ -8,6 +8,7 @@ use ferry_engine::container::{
     Swap, Ulimit, UpdateOptions,
 };
 
+use super::restart;
 use crate::error::ApiError;
 
 /// What an update asks for. Docker Engine API `ContainerUpdate`.
@@ -37,6 +38,7 @@ pub(crate) fn parse_update(body: ContainerUpdateBody) -> Result<UpdateOptions, A
     };
     Ok(UpdateOptions {
         limits: parse(&host)?,
+        restart: restart::parse(body.restart_policy)?,
         lifted: lifted
             .into_iter()
             .filter(|(_, is)| *is)

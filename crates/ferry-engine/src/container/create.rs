@@ -8,8 +8,8 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, Purpose, Scope, Ulimit,
-    device, id, is_name, kill::parse_signal, spec,
+    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, OnExit, Purpose,
+    RestartPolicy, Scope, Ulimit, device, id, is_name, kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -204,6 +204,9 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
     }
     if options.hostname.is_some() && options.host.namespaces.uts == Scope::Host {
         return Err(Error::HostnameOfHost);
+    }
+    if options.host.on_exit == OnExit::Remove && options.host.restart != RestartPolicy::No {
+        return Err(Error::RestartsAndRemoves);
     }
     for device in &options.host.devices {
         check_target(&device.target)?;

@@ -95,6 +95,17 @@ pub enum Error {
     /// Something runs in the container.
     #[error("cannot remove container {0:?}: container is running: stop the container before removing or force remove")]
     Running(String),
+    /// Nothing runs in the container at this moment.
+    #[error("Container {0} is restarting, wait until the container is running")]
+    Restarting(String),
+    /// It is about to run again, and to be removed without force.
+    #[error(
+        "cannot remove container {0:?}: container is restarting: stop the container before removing or force remove"
+    )]
+    RemovedRestarting(String),
+    /// It is to be removed when it ends, and to be started again.
+    #[error("can't create 'AutoRemove' container with restart policy")]
+    RestartsAndRemoves,
     /// Its processes are frozen, and what was asked for needs them.
     #[error("container {id} is paused, unpause the container before {wanted}")]
     Paused {
@@ -172,6 +183,8 @@ impl Error {
             | Self::CannotUpdate { .. }
             | Self::NotRunning(_)
             | Self::Running(_)
+            | Self::Restarting(_)
+            | Self::RemovedRestarting(_)
             | Self::Paused { .. }
             | Self::RemovedPaused(_)
             | Self::StartedPaused
@@ -190,6 +203,7 @@ impl Error {
             | Self::OomScoreAdj(_)
             | Self::Device { .. }
             | Self::HostnameOfHost
+            | Self::RestartsAndRemoves
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }

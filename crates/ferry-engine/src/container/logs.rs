@@ -116,10 +116,13 @@ impl Reader {
         Ok(())
     }
 
+    /// Until the process ends, as Docker does, also if it is started again.
     fn follow(&mut self, path: &Path, mut current: Option<BufReader<File>>) -> std::io::Result<()> {
+        let exits = self.container.state().exits;
         loop {
             // Asked before the read: what was written before the end is read after it.
-            let has_ended = !self.container.state().is_running();
+            let state = self.container.state();
+            let has_ended = !state.has_process() || state.exits != exits;
             if current.is_none() {
                 current = File::open(path).ok().map(BufReader::new);
             }

@@ -23,6 +23,7 @@ mod recover;
 mod remove;
 mod rename;
 mod resize;
+mod restart;
 mod security;
 mod size;
 pub(crate) mod spec;
@@ -69,6 +70,7 @@ pub use options::{
 pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;
 pub use remove::Removal;
+pub use restart::RestartPolicy;
 pub use security::{Filter, IpcScope, NamespaceOptions, NewPrivileges, Scope, Security};
 pub use size::ContainerSize;
 pub use start::Started;
@@ -97,6 +99,7 @@ pub struct Container {
     adjustable: RwLock<Adjustable>,
     name: RwLock<String>,
     state: watch::Sender<State>,
+    life: Mutex<restart::Life>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
     lifecycle: tokio::sync::Mutex<()>,
     /// Held for writing while its processes are frozen or thawed; for reading by whoever signals it or
@@ -123,6 +126,7 @@ impl Container {
             config,
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
+            life: Mutex::default(),
             lifecycle: tokio::sync::Mutex::new(()),
             freezing: tokio::sync::RwLock::new(()),
             live: Mutex::default(),
@@ -180,6 +184,7 @@ impl Container {
     fn monitor(&self) -> Result<Arc<Launched>, Error> {
         match &self.live().launched {
             Some(launched) if self.state.borrow().is_running() => Ok(launched.clone()),
+            _ if self.state.borrow().phase == Phase::Restarting => Err(Error::Restarting(self.id.to_string())),
             _ => Err(Error::NotRunning(self.id.to_string())),
         }
     }

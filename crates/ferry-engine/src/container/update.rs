@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use ferry_runtime::cgroup::Cgroup;
 
-use super::{Container, Error, Lifted, Limits, Phase, Purpose};
+use super::{ChangeError, Container, Error, Lifted, Limits, OnExit, Phase, Purpose, RestartPolicy};
 use crate::Engine;
 
 /// What of a container can be changed after it was made.
@@ -12,6 +12,8 @@ use crate::Engine;
 pub struct Adjustable {
     /// Limits of its processes together.
     pub limits: Limits,
+    /// Whether it is started again when its process ends.
+    pub restart: RestartPolicy,
 }
 
 /// What is to be changed; what is absent stays.
@@ -21,6 +23,8 @@ pub struct UpdateOptions {
     pub limits: Limits,
     /// Limits that are taken away.
     pub lifted: Vec<Lifted>,
+    /// Another restart policy.
+    pub restart: Option<RestartPolicy>,
 }
 
 impl Engine {
@@ -42,15 +46,19 @@ impl Engine {
             return Err(Error::BeingRemoved(container.id.to_string()));
         }
         let before = container.adjustable();
-        let new = Adjustable {
-            limits: before
-                .limits
-                .changed(&options.limits, &options.lifted)
-                .map_err(|source| Error::CannotUpdate {
-                    id: container.id.to_string(),
-                    source,
-                })?,
+        let cannot = |source| Error::CannotUpdate {
+            id: container.id.to_string(),
+            source,
         };
+        let limits = before
+            .limits
+            .changed(&options.limits, &options.lifted)
+            .map_err(cannot)?;
+        let restart = options.restart.unwrap_or(before.restart);
+        if container.config.options.host.on_exit == OnExit::Remove && restart != RestartPolicy::No {
+            return Err(cannot(ChangeError::RestartOfRemoved));
+        }
+        let new = Adjustable { limits, restart };
         let group = matches!(phase, Phase::Running | Phase::Paused).then(|| container.cgroup(self));
         let (engine, changing) = (self.clone(), container.clone());
         tokio::task::spawn_blocking(move || engine.adjust(&changing, &before, new, group.as_ref())).await??;
@@ -71,21 +79,21 @@ impl Engine {
         container.write_record(&dir, &container.name(), &new)?;
         let changed = group.map_or(Ok(Vec::new()), |group| group.change(&new.limits.since(&before.limits)));
         match changed {
-            Ok(_ignored) => {
-                *container.adjustable.write().unwrap_or_else(PoisonError::into_inner) = new;
-                Ok(())
-            }
             // A process that has ended meanwhile has no group, and its next start has the new limits.
-            Err(_) if !group.is_some_and(Cgroup::exists) => {
-                *container.adjustable.write().unwrap_or_else(PoisonError::into_inner) = new;
-                Ok(())
-            }
-            Err(source) => {
+            Err(source) if group.is_some_and(Cgroup::exists) => {
                 container.write_record(&dir, &container.name(), before)?;
                 Err(Error::UpdateRefused {
                     id: container.id.to_string(),
                     source: ferry_runtime::Error::from(source),
                 })
+            }
+            Ok(_) | Err(_) => {
+                let has_new_policy = new.restart != before.restart;
+                *container.adjustable.write().unwrap_or_else(PoisonError::into_inner) = new;
+                if has_new_policy {
+                    container.keep_life(&dir);
+                }
+                Ok(())
             }
         }
     }

@@ -29,6 +29,9 @@ pub enum ChangeError {
     /// `--cpu-quota` after `--cpus`.
     #[error("Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set")]
     QuotaAfterNanoCpus,
+    /// A restart policy for a container that is removed when it ends.
+    #[error("Restart policy cannot be updated because AutoRemove is enabled for the container")]
+    RestartOfRemoved,
     /// More memory than memory and swap together.
     #[error("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time")]
     MemoryAboveSwap,

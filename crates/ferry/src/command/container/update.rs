@@ -1,9 +1,9 @@
-//! `ferry update`: changes limits of containers that exist.
+//! `ferry update`: changes limits and restart policies of containers that exist.
 
 use bollard_stubs::models::{ContainerUpdateBody, ContainerUpdateResponse, HostConfig};
 use clap::Args;
 
-use super::options::Limits;
+use super::options::{Limits, read_restart};
 use super::path;
 use crate::command::{Verb, each, each::Said};
 use crate::failure::{Failure, Outcome};
@@ -15,17 +15,21 @@ use crate::terminal;
 pub(crate) struct Update {
     #[command(flatten)]
     limits: Limits,
+    /// When to start it again when it ends: no, always, unless-stopped, on-failure[:COUNT]
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<String>,
     /// Containers
     #[arg(value_name = "CONTAINER", required = true)]
     containers: Vec<String>,
 }
 
 impl Verb for Update {
-    const ABOUT: &'static str = "Change limits of containers";
+    const ABOUT: &'static str = "Change limits and restart policies of containers";
 
     async fn run(self, invocation: &Invocation) -> Outcome {
         let mut host = HostConfig::default();
         self.limits.apply(&mut host)?;
+        host.restart_policy = self.restart.as_deref().map(read_restart).transpose()?;
         let body = body(host);
         if body == ContainerUpdateBody::default() {
             return Err(
@@ -66,6 +70,7 @@ fn body(host: HostConfig) -> ContainerUpdateBody {
         cpuset_mems: host.cpuset_mems,
         pids_limit: host.pids_limit,
         blkio_weight: host.blkio_weight,
+        restart_policy: host.restart_policy,
         ..ContainerUpdateBody::default()
     }
 }

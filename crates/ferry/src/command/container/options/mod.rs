@@ -19,7 +19,7 @@ use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use clap::Args;
 
 pub(crate) use environment::read_environment;
-pub(crate) use lifecycle::PullPolicy;
+pub(crate) use lifecycle::{PullPolicy, read_restart};
 pub(crate) use limits::Limits;
 
 use crate::failure::Failure;
