@@ -7,6 +7,7 @@
 
 mod docker;
 mod engine;
+mod events;
 mod host;
 mod image;
 mod patience;
@@ -18,6 +19,7 @@ mod traces;
 
 pub use docker::{docker_client, docker_engine};
 pub use engine::{Emulators, Engine, Setup};
+pub use events::Events;
 pub use host::Host;
 pub use image::{PLATFORMS, Platform, host_platform};
 pub use patience::eventually;

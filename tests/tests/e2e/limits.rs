@@ -10,7 +10,7 @@ fn run(engine: &Engine, options: &str, script: &str) -> Finished {
 }
 
 /// What the container's own control file says, in whichever place this host has it.
-fn control(v1: &str, v2: &str) -> String {
+pub(crate) fn control(v1: &str, v2: &str) -> String {
     let controller = v1.split('.').next().unwrap_or_default();
     // A container of version 1 sees the host's paths, of version 2 its own group as the root.
     format!(

@@ -8,8 +8,7 @@ use std::time::Duration;
 use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
-    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings, RestartPolicy,
-    RestartPolicyNameEnum,
+    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings,
 };
 use ferry_engine::Instance;
 use ferry_engine::container::{
@@ -22,7 +21,7 @@ use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
-use super::{limits, security, tmpfs};
+use super::{limits, restart, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
@@ -96,6 +95,7 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
         } else {
             OnExit::Keep
         },
+        restart: restart::parse(host.restart_policy)?.unwrap_or_default(),
         network: parse_network(host.network_mode.as_deref().unwrap_or_default())?,
         binds,
         root: access(host.readonly_rootfs),
@@ -333,17 +333,11 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
     fn mode(value: Option<&String>, known: &[&str]) -> bool {
         value.is_some_and(|value| !known.contains(&value.as_str()))
     }
-    let restarts = host
-        .restart_policy
-        .as_ref()
-        .and_then(|policy| policy.name)
-        .is_some_and(|name| !matches!(name, RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO));
     let given = [
         ("DeviceRequests", list(host.device_requests.as_ref())),
         ("Init", host.init == Some(true)),
         ("PortBindings", map(host.port_bindings.as_ref())),
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
-        ("RestartPolicy", restarts),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
         ("Links", list(host.links.as_ref())),
         ("StorageOpt", map(host.storage_opt.as_ref())),
@@ -413,6 +407,7 @@ pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instan
             Phase::Created => ContainerSummaryStateEnum::CREATED,
             Phase::Running => ContainerSummaryStateEnum::RUNNING,
             Phase::Paused => ContainerSummaryStateEnum::PAUSED,
+            Phase::Restarting => ContainerSummaryStateEnum::RESTARTING,
             Phase::Exited => ContainerSummaryStateEnum::EXITED,
             Phase::Removed => ContainerSummaryStateEnum::REMOVING,
         }),
@@ -446,6 +441,7 @@ pub(crate) fn status(state: &State) -> String {
         Phase::Created => "Created".to_owned(),
         Phase::Running => format!("Up {}", ago(state.started_at)),
         Phase::Paused => format!("Up {} (Paused)", ago(state.started_at)),
+        Phase::Restarting => format!("Restarting ({}) {} ago", state.exit_code, ago(state.finished_at)),
         Phase::Exited => format!("Exited ({}) {} ago", state.exit_code, ago(state.finished_at)),
         Phase::Removed => "Removal In Progress".to_owned(),
     }
@@ -499,7 +495,7 @@ pub(crate) fn inspect(
             .log_path(instance)
             .map(|path| path.to_string_lossy().into_owned()),
         name: Some(format!("/{}", container.name())),
-        restart_count: Some(0),
+        restart_count: Some(i64::from(container.restarts())),
         size_rw: size.map(|size| bytes(size.writable_bytes)),
         size_root_fs: size.map(|size| bytes(size.whole_bytes)),
         driver: Some("overlayfs".to_owned()),
@@ -507,7 +503,7 @@ pub(crate) fn inspect(
         mount_label: Some(String::new()),
         process_label: Some(String::new()),
         app_armor_profile: Some(String::new()),
-        host_config: Some(host_config(&config.options.host)),
+        host_config: Some(host_config(container)),
         mounts: Some(mounts(container)),
         config: Some(api_config(container)),
         network_settings: Some(NetworkSettings {
@@ -526,12 +522,13 @@ fn container_state(state: &State) -> ContainerState {
             Phase::Created => ContainerStateStatusEnum::CREATED,
             Phase::Running => ContainerStateStatusEnum::RUNNING,
             Phase::Paused => ContainerStateStatusEnum::PAUSED,
+            Phase::Restarting => ContainerStateStatusEnum::RESTARTING,
             Phase::Exited => ContainerStateStatusEnum::EXITED,
             Phase::Removed => ContainerStateStatusEnum::REMOVING,
         }),
         running: Some(state.is_running()),
         paused: Some(state.is_paused()),
-        restarting: Some(false),
+        restarting: Some(state.phase == Phase::Restarting),
         oom_killed: Some(state.oom_killed),
         dead: Some(false),
         pid: Some(state.pid.map_or(0, i64::from)),
@@ -568,7 +565,10 @@ fn api_config(container: &Container) -> ContainerConfig {
     }
 }
 
-fn host_config(host: &HostOptions) -> HostConfig {
+fn host_config(container: &Container) -> HostConfig {
+    let mut host = container.config.options.host.clone();
+    host.adjust(&container.adjustable());
+    let host = &host;
     let bind = |bind: &Bind| {
         let suffix = if bind.access == RootAccess::ReadOnly { ":ro" } else { "" };
         format!("{}:{}{suffix}", bind.source.display(), bind.target.display())
@@ -593,10 +593,7 @@ fn host_config(host: &HostOptions) -> HostConfig {
             config: Some(settings),
         }),
         network_mode: Some(network_name(&host.network).to_owned()),
-        restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::NO),
-            maximum_retry_count: Some(0),
-        }),
+        restart_policy: Some(restart::show(host.restart)),
         auto_remove: Some(host.on_exit == OnExit::Remove),
         cap_add: (!host.cap_add.is_empty()).then(|| host.cap_add.clone()),
         cap_drop: (!host.cap_drop.is_empty()).then(|| host.cap_drop.clone()),

@@ -1,11 +1,85 @@
 //! Limits: the API's signed numbers, where 0 is none and −1 sometimes is no limit, to the engine's types and back.
 
-use bollard_stubs::models::{HostConfig, ResourcesBlkioWeightDevice, ResourcesUlimits, ThrottleDevice};
+use bollard_stubs::models::{
+    ContainerUpdateBody, HostConfig, ResourcesBlkioWeightDevice, ResourcesUlimits, ThrottleDevice,
+};
 use ferry_engine::container::{
-    BlockIoLimits, CpuLimits, DeviceRate, Error, LimitError, Limits, MemoryLimits, OomKiller, RlimitValue, Swap, Ulimit,
+    BlockIoLimits, CpuLimits, DeviceRate, Error, Lifted, LimitError, Limits, MemoryLimits, OomKiller, RlimitValue,
+    Swap, Ulimit, UpdateOptions,
 };
 
+use super::restart;
 use crate::error::ApiError;
+
+/// What an update asks for. Docker Engine API `ContainerUpdate`.
+pub(crate) fn parse_update(body: ContainerUpdateBody) -> Result<UpdateOptions, ApiError> {
+    refuse_unchangeable(&body)?;
+    let is_lifted =
+        |limit: Option<i64>, none: std::ops::RangeToInclusive<i64>| limit.is_some_and(|limit| none.contains(&limit));
+    let lifted = [
+        (Lifted::Pids, is_lifted(body.pids_limit, ..=0)),
+        (Lifted::CpuQuota, is_lifted(body.cpu_quota, ..=-1)),
+    ];
+    let host = HostConfig {
+        memory: body.memory,
+        memory_reservation: body.memory_reservation,
+        memory_swap: body.memory_swap,
+        nano_cpus: body.nano_cpus,
+        cpu_shares: body.cpu_shares,
+        cpu_period: body.cpu_period,
+        cpu_quota: body.cpu_quota,
+        cpu_realtime_period: body.cpu_realtime_period,
+        cpu_realtime_runtime: body.cpu_realtime_runtime,
+        cpuset_cpus: body.cpuset_cpus,
+        cpuset_mems: body.cpuset_mems,
+        pids_limit: body.pids_limit,
+        blkio_weight: body.blkio_weight,
+        ..Default::default()
+    };
+    Ok(UpdateOptions {
+        limits: parse(&host)?,
+        restart: restart::parse(body.restart_policy)?,
+        lifted: lifted
+            .into_iter()
+            .filter(|(_, is)| *is)
+            .map(|(limit, _)| limit)
+            .collect(),
+    })
+}
+
+/// What Docker reads over in an update, with a word instead.
+fn refuse_unchangeable(body: &ContainerUpdateBody) -> Result<(), ApiError> {
+    fn list<T>(value: Option<&Vec<T>>) -> bool {
+        value.is_some_and(|list| !list.is_empty())
+    }
+    let given = [
+        ("BlkioWeightDevice", list(body.blkio_weight_device.as_ref())),
+        ("BlkioDeviceReadBps", list(body.blkio_device_read_bps.as_ref())),
+        ("BlkioDeviceWriteBps", list(body.blkio_device_write_bps.as_ref())),
+        ("BlkioDeviceReadIOps", list(body.blkio_device_read_iops.as_ref())),
+        ("BlkioDeviceWriteIOps", list(body.blkio_device_write_iops.as_ref())),
+        ("Devices", list(body.devices.as_ref())),
+        ("DeviceCgroupRules", list(body.device_cgroup_rules.as_ref())),
+        ("DeviceRequests", list(body.device_requests.as_ref())),
+        ("Ulimits", list(body.ulimits.as_ref())),
+        (
+            "CgroupParent",
+            body.cgroup_parent.as_ref().is_some_and(|path| !path.is_empty()),
+        ),
+        (
+            "MemorySwappiness",
+            body.memory_swappiness.is_some_and(|percent| percent != -1),
+        ),
+        ("OomKillDisable", body.oom_kill_disable == Some(true)),
+        ("Init", body.init == Some(true)),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => Err(ApiError::bad_request(format!(
+            "{name} cannot be changed on a container that exists: make it anew"
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// The limits that a body asks for. Docker Engine API `Resources`.
 pub(super) fn parse(host: &HostConfig) -> Result<Limits, ApiError> {

@@ -2,8 +2,9 @@
 
 pub(crate) mod container;
 pub(crate) mod image;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod moment;
+mod restart;
 mod security;
 pub(crate) mod stats;
 pub(crate) mod time;

@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use bollard_stubs::models::{
     ChangeType, ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerPruneResponse,
-    ContainerSummary, ContainerTopResponse, ContainerWaitResponse, FilesystemChange,
+    ContainerSummary, ContainerTopResponse, ContainerUpdateBody, ContainerUpdateResponse, ContainerWaitResponse,
+    FilesystemChange,
 };
 use bytes::Bytes;
 use ferry_engine::Engine;
@@ -48,6 +49,7 @@ pub(crate) fn rows() -> Router<Engine> {
         .route("/containers/{id}/stats", get(stats))
         .route("/containers/{id}/wait", post(wait))
         .route("/containers/{id}/rename", post(rename))
+        .route("/containers/{id}/update", post(update))
         .route("/containers/{id}/resize", post(resize))
         .route("/containers/{id}/attach", post(attach))
         .route("/containers/{id}/logs", get(logs))
@@ -384,6 +386,18 @@ async fn rename(
 ) -> Result<StatusCode, ApiError> {
     engine.rename_container(&id, &query.name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn update(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Json(body): Json<ContainerUpdateBody>,
+) -> Result<axum::Json<ContainerUpdateResponse>, ApiError> {
+    let options = convert::limits::parse_update(body)?;
+    let warnings = engine.update_container(&id, options).await?;
+    Ok(axum::Json(ContainerUpdateResponse {
+        warnings: Some(warnings),
+    }))
 }
 
 /// A terminal's size as clients send it.

@@ -62,6 +62,7 @@ impl Engine {
         let _lifecycle = container.lifecycle.lock().await;
         let stream = match container.state().phase {
             Phase::Removed => return Err(Error::BeingRemoved(container.id.to_string())),
+            Phase::Restarting => return Err(Error::Restarting(container.id.to_string())),
             Phase::Paused => {
                 return Err(Error::Paused {
                     id: container.id.to_string(),

@@ -8,8 +8,8 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, Scope, Ulimit, device, id,
-    is_name, kill::parse_signal, spec,
+    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, OnExit, Purpose,
+    RestartPolicy, Scope, Ulimit, device, id, is_name, kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -46,7 +46,7 @@ impl Engine {
         let mut warnings = image.notices.clone();
         let limits = &mut config.options.host.limits;
         if *limits != Limits::default() {
-            warnings.extend(limits.verify(self.abilities())?);
+            warnings.extend(limits.verify(self.abilities(), Purpose::Create)?);
         }
         self.emulation_for(&config.platform)?;
         let name = self.take_name(name, &id)?;
@@ -91,7 +91,7 @@ impl Engine {
         self.store
             .snapshots()
             .prepare(&container.snapshot_id()?, &container.config.layers, durability)?;
-        container.write_record(&dir, &container.name())
+        container.write_record(&dir, &container.name(), &container.adjustable())
     }
 }
 
@@ -204,6 +204,9 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
     }
     if options.hostname.is_some() && options.host.namespaces.uts == Scope::Host {
         return Err(Error::HostnameOfHost);
+    }
+    if options.host.on_exit == OnExit::Remove && options.host.restart != RestartPolicy::No {
+        return Err(Error::RestartsAndRemoves);
     }
     for device in &options.host.devices {
         check_target(&device.target)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::LimitError;
+use super::{ChangeError, LimitError};
 use crate::error::Class;
 use crate::{image, network};
 
@@ -47,6 +47,22 @@ pub enum Error {
     /// A limit that cannot be.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A limit that does not go with those that the container has.
+    #[error("Cannot update container {id}: {source}")]
+    CannotUpdate {
+        /// The container.
+        id: String,
+        /// Why.
+        source: ChangeError,
+    },
+    /// The kernel does not let the limits of a running container be changed so.
+    #[error("Cannot update container {id}: {source}")]
+    UpdateRefused {
+        /// The container.
+        id: String,
+        /// Why.
+        source: ferry_runtime::Error,
+    },
     /// A kernel parameter that is no container's.
     #[error(transparent)]
     Sysctl(#[from] ferry_runtime::profile::SysctlError),
@@ -79,6 +95,17 @@ pub enum Error {
     /// Something runs in the container.
     #[error("cannot remove container {0:?}: container is running: stop the container before removing or force remove")]
     Running(String),
+    /// Nothing runs in the container at this moment.
+    #[error("Container {0} is restarting, wait until the container is running")]
+    Restarting(String),
+    /// It is about to run again, and to be removed without force.
+    #[error(
+        "cannot remove container {0:?}: container is restarting: stop the container before removing or force remove"
+    )]
+    RemovedRestarting(String),
+    /// It is to be removed when it ends, and to be started again.
+    #[error("can't create 'AutoRemove' container with restart policy")]
+    RestartsAndRemoves,
     /// Its processes are frozen, and what was asked for needs them.
     #[error("container {id} is paused, unpause the container before {wanted}")]
     Paused {
@@ -153,8 +180,11 @@ impl Error {
         match self {
             Self::NoSuchContainer(_) | Self::NoSuchExec(_) => Class::NotFound,
             Self::NameInUse { .. }
+            | Self::CannotUpdate { .. }
             | Self::NotRunning(_)
             | Self::Running(_)
+            | Self::Restarting(_)
+            | Self::RemovedRestarting(_)
             | Self::Paused { .. }
             | Self::RemovedPaused(_)
             | Self::StartedPaused
@@ -173,6 +203,7 @@ impl Error {
             | Self::OomScoreAdj(_)
             | Self::Device { .. }
             | Self::HostnameOfHost
+            | Self::RestartsAndRemoves
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }
@@ -180,7 +211,11 @@ impl Error {
             Self::NoLog => Class::NotImplemented,
             Self::Image(error) => error.class(),
             Self::Network(error) => error.class(),
-            Self::File { .. } | Self::Store(_) | Self::Runtime(_) | Self::Interrupted(_) => Class::Internal,
+            Self::File { .. }
+            | Self::UpdateRefused { .. }
+            | Self::Store(_)
+            | Self::Runtime(_)
+            | Self::Interrupted(_) => Class::Internal,
         }
     }
 }

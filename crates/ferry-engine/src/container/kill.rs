@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferry_runtime::Signal;
 
-use super::{Container, Error};
+use super::{Container, Error, Phase};
 use crate::Engine;
 
 impl Engine {
@@ -12,6 +12,13 @@ impl Engine {
     pub async fn kill_container(&self, wanted: &str, signal: &str) -> Result<(), Error> {
         let container = self.containers.find(wanted)?;
         let signal = parse_signal(signal)?;
+        if container.state.borrow().phase == Phase::Restarting {
+            // A start may be under way: then there is somebody to hear it.
+            let _lifecycle = container.lifecycle.lock().await;
+            if container.state.borrow().phase == Phase::Restarting {
+                return self.signal_container(&container, signal).await;
+            }
+        }
         self.signal_container(&container, signal).await?;
         let mut attributes = container.attributes();
         attributes.insert("signal".to_owned(), signal.number().to_string());
@@ -28,9 +35,24 @@ impl Engine {
             Some(Ok(own)) => signal == own || signal == Signal::KILL,
             Some(Err(_)) | None => true,
         };
+        match container.monitor() {
+            Ok(_) => {}
+            // Nobody is there to hear it, but who would start it does.
+            Err(Error::Restarting(_)) => return self.note_signal(container, asks_to_end()).await,
+            Err(error) => return Err(error),
+        }
+        self.note_signal(container, asks_to_end()).await?;
         {
             let _not_freezing = container.freezing.read().await;
-            container.monitor()?.monitor().signal(signal)?;
+            let sent = match container.monitor() {
+                Ok(launched) => launched.monitor().signal(signal).map_err(Error::Runtime),
+                Err(error) => Err(error),
+            };
+            match sent {
+                // It has ended by itself meanwhile, and stays so: that is what was asked for.
+                Err(Error::NotRunning(_) | Error::Runtime(ferry_runtime::Error::NotRunning)) if asks_to_end() => {}
+                sent => sent?,
+            }
         }
         if container.state.borrow().is_paused() && asks_to_end() {
             match self.thaw(container).await {

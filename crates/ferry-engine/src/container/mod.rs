@@ -23,6 +23,7 @@ mod recover;
 mod remove;
 mod rename;
 mod resize;
+mod restart;
 mod security;
 mod size;
 pub(crate) mod spec;
@@ -34,6 +35,7 @@ mod table;
 mod tmpfs;
 mod top;
 mod ulimit;
+mod update;
 mod wait;
 
 use std::collections::HashMap;
@@ -55,8 +57,10 @@ pub use exec::{Exec, ExecOptions, ExecState};
 pub use export::Export;
 pub(crate) use files::{NETWORK_FILES, write_network_files};
 pub use id::{ContainerId, is_name};
-pub(crate) use limits::Abilities;
-pub use limits::{BlockIoLimits, CpuLimits, DeviceRate, LimitError, Limits, MemoryLimits, OomKiller, Swap};
+pub(crate) use limits::{Abilities, Purpose};
+pub use limits::{
+    BlockIoLimits, ChangeError, CpuLimits, DeviceRate, Lifted, LimitError, Limits, MemoryLimits, OomKiller, Swap,
+};
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogReader, LogRequest, LogSink, LogStream};
 pub use options::{
@@ -66,6 +70,7 @@ pub use options::{
 pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;
 pub use remove::Removal;
+pub use restart::RestartPolicy;
 pub use security::{Filter, IpcScope, NamespaceOptions, NewPrivileges, Scope, Security};
 pub use size::ContainerSize;
 pub use start::Started;
@@ -76,6 +81,7 @@ pub(crate) use table::Table;
 pub use tmpfs::{Tmpfs, TmpfsForm};
 pub use top::ProcessList;
 pub use ulimit::{RlimitValue, Ulimit};
+pub use update::{Adjustable, UpdateOptions};
 
 pub use ferry_store::{Change, ChangeKind};
 
@@ -88,10 +94,12 @@ pub struct Container {
     pub id: ContainerId,
     /// When it was created.
     pub created_at: OffsetDateTime,
-    /// What it was created with; never changes.
+    /// What it was created with; never changes. What can change, [`Container::adjustable`] says.
     pub config: ContainerConfig,
+    adjustable: RwLock<Adjustable>,
     name: RwLock<String>,
     state: watch::Sender<State>,
+    life: Mutex<restart::Life>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
     lifecycle: tokio::sync::Mutex<()>,
     /// Held for writing while its processes are frozen or thawed; for reading by whoever signals it or
@@ -114,9 +122,11 @@ impl Container {
         Self {
             id,
             created_at,
+            adjustable: RwLock::new(config.options.host.adjustable()),
             config,
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
+            life: Mutex::default(),
             lifecycle: tokio::sync::Mutex::new(()),
             freezing: tokio::sync::RwLock::new(()),
             live: Mutex::default(),
@@ -174,6 +184,7 @@ impl Container {
     fn monitor(&self) -> Result<Arc<Launched>, Error> {
         match &self.live().launched {
             Some(launched) if self.state.borrow().is_running() => Ok(launched.clone()),
+            _ if self.state.borrow().phase == Phase::Restarting => Err(Error::Restarting(self.id.to_string())),
             _ => Err(Error::NotRunning(self.id.to_string())),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferry_oci::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Limits, NamespaceOptions, Security, Tmpfs, Ulimit};
+use super::{Adjustable, Device, Limits, NamespaceOptions, RestartPolicy, Security, Tmpfs, Ulimit};
 
 /// A request to create a container; what is absent comes from the image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct ContainerOptions {
 pub struct HostOptions {
     /// What becomes of the container when its process ends.
     pub on_exit: OnExit,
+    /// Whether it is started again then.
+    #[serde(default)]
+    pub restart: RestartPolicy,
     /// Network.
     pub network: NetworkMode,
     /// Folders and files of the host that appear inside.
@@ -102,6 +105,22 @@ pub struct HostOptions {
     /// Further devices that its processes may use, such as `c 10:200 rwm`.
     #[serde(default)]
     pub device_rules: Vec<String>,
+}
+
+impl HostOptions {
+    /// What of them can be changed later.
+    pub(super) fn adjustable(&self) -> Adjustable {
+        Adjustable {
+            limits: self.limits.clone(),
+            restart: self.restart,
+        }
+    }
+
+    /// Puts what was changed in the place of what was asked for at first.
+    pub fn adjust(&mut self, adjustable: &Adjustable) {
+        self.limits.clone_from(&adjustable.limits);
+        self.restart = adjustable.restart;
+    }
 }
 
 /// Name servers and the like; each that is not empty takes the place of the host's.

@@ -27,6 +27,7 @@ impl Engine {
         match container.state().phase {
             Phase::Running => {}
             Phase::Paused => return Err(Error::AlreadyPaused(container.id.to_string())),
+            Phase::Restarting => return Err(Error::Restarting(container.id.to_string())),
             _ => return Err(Error::NotRunning(container.id.to_string())),
         }
         let cgroup = container.cgroup(self);

@@ -8,7 +8,7 @@ use ferry_store::record::{self, Record};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Container, ContainerId, ContainerOptions, Error};
+use super::{Adjustable, Container, ContainerId, ContainerOptions, Error};
 
 /// What a container was created with, after the image's defaults were merged in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,12 +74,14 @@ const FILE: &str = "config.json";
 
 impl Container {
     /// Writes the record into `dir`; durable unless the container goes with its process anyway.
-    pub(super) fn write_record(&self, dir: &Path, name: &str) -> Result<(), Error> {
+    pub(super) fn write_record(&self, dir: &Path, name: &str, adjustable: &Adjustable) -> Result<(), Error> {
+        let mut config = self.config.clone();
+        config.options.host.adjust(adjustable);
         let contents = ContainerRecord {
             id: self.id.clone(),
             name: name.to_owned(),
             created_at: self.created_at,
-            config: self.config.clone(),
+            config,
         };
         let path = dir.join(FILE);
         Ok(record::write(&path, &contents, self.durability())?)

@@ -15,11 +15,16 @@ impl Engine {
     /// what is left of operations that were cut off. Called once, before the engine serves anyone.
     pub(crate) fn recover_containers(&self) {
         let mut known = HashSet::new();
+        let mut due = Vec::new();
         for dir in subfolders(&self.instance.data_root.join("containers")) {
             match Container::read_record(&dir) {
                 Ok(Some(container)) => {
                     known.insert(container.id.to_string());
-                    self.recover_container(Arc::new(container));
+                    let container = Arc::new(container);
+                    self.recover_container(container.clone());
+                    if matches!(container.state().phase, Phase::Exited) && container.is_due_at_begin() {
+                        due.push(container);
+                    }
                 }
                 // Without a record the create was never acknowledged, or the removal was.
                 Ok(None) => folder::remove(&dir),
@@ -41,6 +46,7 @@ impl Engine {
             }
         }
         self.remove_unknown_snapshots(&known);
+        self.start_due(due);
     }
 
     fn recover_container(&self, container: Arc<Container>) {
@@ -49,6 +55,7 @@ impl Engine {
             tracing::warn!(container.id = %container.id, name, "two containers have one name; this one is found by its id");
         }
         self.containers.insert(container.clone());
+        container.recall_life(&container.dir(&self.instance));
         let running = self.reconnect(container.id.as_str()).and_then(|launched| {
             let state = launched.monitor().state()?;
             let watch = launched.monitor().watch()?;
@@ -73,6 +80,7 @@ impl Engine {
                     is.pid = u32::try_from(state.pid).ok();
                     is.started_at = started_at;
                 });
+                self.enforce_limits(&container);
                 self.watch_exit(container, launched, watch);
             }
             Err(_) => self.recover_ended(&container),
@@ -96,20 +104,26 @@ impl Engine {
             self.delete_files(container);
             return;
         }
+        // It ran when the host went down: the record is of a run before.
+        let was_cut_off = container.was_started_after(exit.as_ref().and_then(|exit| exit.started_at));
         container.state.send_modify(|state| match &exit {
-            Some(exit) => {
+            Some(exit) if !was_cut_off => {
                 state.phase = Phase::Exited;
                 state.exit_code = i32::from(exit.code);
                 state.oom_killed = exit.oom_killed;
                 state.started_at = exit.started_at;
                 state.finished_at = Some(exit.finished_at);
             }
-            None if was_launched => {
+            _ if was_launched || was_cut_off => {
                 state.phase = Phase::Exited;
-                state.exit_code = KILLED_WITH_MONITOR;
+                state.exit_code = if was_launched {
+                    KILLED_WITH_MONITOR
+                } else {
+                    ENDED_WITH_HOST
+                };
                 state.finished_at = Some(time::OffsetDateTime::now_utc());
             }
-            None => {}
+            _ => {}
         });
     }
 
@@ -136,6 +150,9 @@ impl Engine {
         }
     }
 }
+
+/// What a container's exit code is when it ended with the host, as in Docker.
+const ENDED_WITH_HOST: i32 = 255;
 
 fn subfolders(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();

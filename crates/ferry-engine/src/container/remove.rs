@@ -35,10 +35,12 @@ impl Engine {
             (Phase::Paused, Removal::RefuseRunning) => {
                 return Err(Error::RemovedPaused(container.id.to_string()));
             }
-            (Phase::Running | Phase::Paused, Removal::Force) => {
-                let mut state = container.state.subscribe();
+            (Phase::Restarting, Removal::RefuseRunning) => {
+                return Err(Error::RemovedRestarting(container.id.to_string()));
+            }
+            (Phase::Running | Phase::Paused | Phase::Restarting, Removal::Force) => {
                 let _ = self.signal_container(&container, Signal::KILL).await;
-                let _ = state.wait_for(|state| !state.is_running()).await;
+                self.ended(&container).await;
             }
             (Phase::Created | Phase::Exited, _) => {}
         }

@@ -19,7 +19,7 @@ impl Engine {
             return Ok(());
         }
         self.containers.reserve_name(name, &container.id)?;
-        if let Err(error) = container.write_record(&container.dir(&self.instance), name) {
+        if let Err(error) = container.write_record(&container.dir(&self.instance), name, &container.adjustable()) {
             self.containers.release_name(name, &container.id);
             return Err(error);
         }

@@ -71,7 +71,7 @@ pub(super) fn of_container(
         .as_mut()
         .and_then(|linux| linux.resources_mut().as_mut())
     {
-        options.host.limits.apply(resources)?;
+        container.adjustable().limits.apply(resources)?;
     }
     Ok(spec)
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferry_runtime::{Durability, Exit, Log, Overlay, Stdin, Stdio, WindowSize};
 use tokio::io::AsyncReadExt;
@@ -22,6 +23,15 @@ pub enum Started {
     Already,
 }
 
+/// Who starts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartedBy {
+    /// Somebody, or an engine that begins: its restarts are counted from here.
+    Person,
+    /// Its restart policy.
+    Policy,
+}
+
 /// A container that has just been started, and the stream that will tell of its end.
 type Running = (Arc<Launched>, UnixStream, time::OffsetDateTime);
 
@@ -38,14 +48,25 @@ impl Engine {
     async fn start_found(&self, container: Arc<Container>) -> Result<Started, Error> {
         let _lifecycle = container.lifecycle.lock().await;
         match container.state.borrow().phase {
-            Phase::Running => return Ok(Started::Already),
+            Phase::Running | Phase::Restarting => return Ok(Started::Already),
             Phase::Paused => return Err(Error::StartedPaused),
             Phase::Removed => return Err(Error::BeingRemoved(container.id.to_string())),
             Phase::Created | Phase::Exited => {}
         }
+        self.start_idle(&container, StartedBy::Person).await
+    }
+
+    /// Starts a container in which nothing runs; the caller holds its `lifecycle`.
+    pub(super) async fn start_idle(&self, container: &Arc<Container>, by: StartedBy) -> Result<Started, Error> {
         let (engine, starting) = (self.clone(), container.clone());
-        let running = tokio::task::spawn_blocking(move || engine.start_process(&starting)).await?;
-        match running {
+        let running = tokio::task::spawn_blocking(move || {
+            let running = engine.start_process(&starting)?;
+            if by == StartedBy::Person {
+                starting.begin_life(&starting.dir(&engine.instance), running.2);
+            }
+            Ok::<_, Error>(running)
+        });
+        match running.await? {
             Ok((launched, watch, started_at)) => {
                 container.state.send_modify(|state| {
                     state.phase = Phase::Running;
@@ -64,12 +85,15 @@ impl Engine {
             Err(error) => {
                 container.live().waiting.clear();
                 container.state.send_modify(|state| {
+                    if state.phase == Phase::Restarting {
+                        state.phase = Phase::Exited;
+                    }
                     state.error = error.to_string();
                     state.exit_code = exit_code_of(&error);
                     state.exits += 1;
                 });
                 if container.config.options.host.on_exit == OnExit::Remove {
-                    self.remove_now(&container);
+                    self.remove_now(container);
                 }
                 Err(error)
             }
@@ -187,19 +211,32 @@ impl Engine {
             live.launched = None;
             live.execs.retain(|_, exec| !exec.state().has_ended());
         }
+        let finished_at = exit
+            .as_ref()
+            .map_or_else(time::OffsetDateTime::now_utc, |exit| exit.finished_at);
+        let started_at = container.state.borrow().started_at.unwrap_or(finished_at);
+        let ran_for = Duration::try_from(finished_at - started_at).unwrap_or_default();
+        let delay = container.after_exit(code, ran_for);
         let mut attributes = container.attributes();
         attributes.insert("exitCode".to_owned(), code.to_string());
+        attributes.insert("execDuration".to_owned(), ran_for.as_secs().to_string());
         self.events.send("container", "die", container.id.as_str(), attributes);
         container.state.send_modify(|state| {
-            state.phase = Phase::Exited;
+            state.phase = match delay {
+                Some(_) => Phase::Restarting,
+                None => Phase::Exited,
+            };
             state.pid = None;
             state.exit_code = code;
             state.exits += 1;
             state.oom_killed = exit.as_ref().is_some_and(|exit| exit.oom_killed);
-            state.finished_at = Some(
-                exit.as_ref()
-                    .map_or_else(time::OffsetDateTime::now_utc, |exit| exit.finished_at),
-            );
+            state.finished_at = Some(finished_at);
+        });
+        // Somebody may have asked it to end since the policy decided.
+        container.stay_ended_if_called_off();
+        let restarting = delay.map(|delay| {
+            self.restart_later(container.clone(), delay);
+            container.clone()
         });
         let (engine, endpoint) = (self.clone(), launched.endpoint.clone());
         let removed = (container.config.options.host.on_exit == OnExit::Remove).then(|| {
@@ -212,6 +249,9 @@ impl Engine {
         // Nothing that a caller waits for.
         self.reaper.spawn_blocking(move || {
             engine.release_endpoint(endpoint);
+            if let Some(container) = restarting {
+                container.keep_life(&container.dir(&engine.instance));
+            }
             if let Some(container) = removed {
                 engine.delete_files(&container);
             }

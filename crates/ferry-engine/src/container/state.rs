@@ -11,6 +11,8 @@ pub enum Phase {
     Running,
     /// It runs, and all its processes are frozen.
     Paused,
+    /// Its process has ended, and will be started again.
+    Restarting,
     /// Its process has ended.
     Exited,
     /// It is being removed, or gone.
@@ -24,6 +26,7 @@ impl Phase {
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Restarting => "restarting",
             Self::Exited => "exited",
             Self::Removed => "removing",
         }
@@ -66,8 +69,13 @@ impl State {
         }
     }
 
-    /// Whether its process runs, frozen or not.
+    /// Whether its process runs, frozen or not, or is about to run again: the API counts both as running.
     pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Paused | Phase::Restarting)
+    }
+
+    /// Whether a process of it exists.
+    pub fn has_process(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Paused)
     }
 
@@ -80,7 +88,7 @@ impl State {
 /// What a caller waits for. Source: Docker Engine API `ContainerWait`, parameter `condition`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WaitCondition {
-    /// That nothing runs: at once, if so already.
+    /// That nothing runs: at once, if so already, else when the process ends, whether or not it starts again.
     #[default]
     NotRunning,
     /// That the process ends the next time.

@@ -1,9 +1,11 @@
 //! Stops a container: asks its process, waits, then kills it.
 
+use std::sync::Arc;
+
 use ferry_runtime::Signal;
 
 use super::kill::parse_signal;
-use super::{Error, StopTimeout};
+use super::{Container, Error, StopTimeout};
 use crate::Engine;
 
 /// What became of a stop.
@@ -34,25 +36,33 @@ impl Engine {
         if !container.state.borrow().is_running() {
             return Ok(Stopped::Already);
         }
-        let mut state = container.state.subscribe();
-        let ended = state.wait_for(|state| !state.is_running());
+        let ended = self.ended(&container);
         tokio::pin!(ended);
         // A process that ended between the check and the signal is what was wanted.
         let _ = self.signal_container(&container, signal).await;
         let in_time = match timeout.duration() {
             Some(duration) => tokio::time::timeout(duration, &mut ended).await.is_ok(),
             None => {
-                let _ = (&mut ended).await;
+                (&mut ended).await;
                 true
             }
         };
         if !in_time {
             let _ = self.signal_container(&container, Signal::KILL).await;
-            let _ = ended.await;
+            ended.await;
         }
         self.events
             .send("container", "stop", container.id.as_str(), container.attributes());
         Ok(Stopped::Now)
+    }
+
+    /// Waits until nothing runs in a container that was asked to end.
+    pub(super) async fn ended(&self, container: &Arc<Container>) {
+        let mut state = container.state.subscribe();
+        // The container holds its sender.
+        let _ = state.wait_for(|state| !state.has_process()).await;
+        // It may have ended by itself, and its policy have decided, just before it was asked.
+        container.stay_ended_if_called_off();
     }
 
     /// Stops a container and starts it again. Docker Engine API `ContainerRestart`.

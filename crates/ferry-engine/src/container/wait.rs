@@ -18,7 +18,7 @@ impl Engine {
         let exits_before = state.borrow().exits;
         Ok(async move {
             let reached = |state: &State| match condition {
-                WaitCondition::NotRunning => !state.is_running(),
+                WaitCondition::NotRunning => !state.is_running() || state.exits > exits_before,
                 WaitCondition::NextExit => state.exits > exits_before || state.phase == Phase::Removed,
                 WaitCondition::Removed => state.phase == Phase::Removed,
             };

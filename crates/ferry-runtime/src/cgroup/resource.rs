@@ -4,7 +4,7 @@ use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use rustix::io::Errno;
 
 use super::group::Place;
-use super::setting::{Ignored, Need, Setting, plan};
+use super::setting::{Ignored, Need, Plan, Setting, plan};
 use super::{Cgroup, Controller, Error, Version, file};
 use crate::device;
 
@@ -15,16 +15,47 @@ impl Cgroup {
     /// on each other (memory and memory+swap, quota and period), and which must be written first
     /// depends on what was before: what the kernel refuses is tried again after the others.
     pub fn set(&self, resources: &LinuxResources) -> Result<Vec<Ignored>, Error> {
-        let layout = self.parent().layout();
-        let version_of = |controller| match layout.find(controller) {
-            Some(place) => layout.hierarchies()[place].version,
-            None => layout.version(),
-        };
-        let plan = plan(resources, version_of)?;
+        let plan = self.plan(resources)?;
         if let Some(memory) = resources.memory() {
             self.refuse_below_usage(memory)?;
         }
-        let mut pending = plan.settings;
+        self.settle(plan.settings)?;
+        self.set_unified(resources)?;
+        if let Some(rules) = resources.devices() {
+            self.set_devices(&device::Rule::list_from_oci(rules)?)?;
+        }
+        Ok(plan.ignored)
+    }
+
+    /// Changes limits of a group that is in use: all that are present, or none of them. Device rules,
+    /// limits of single devices and `unified` are left alone.
+    ///
+    /// What the kernel refused is undone by writing back what the files said before.
+    pub fn change(&self, resources: &LinuxResources) -> Result<Vec<Ignored>, Error> {
+        let plan = self.plan(resources)?;
+        let before: Vec<Setting> = plan
+            .settings
+            .iter()
+            .filter_map(|setting| self.current(setting))
+            .collect();
+        if let Err(error) = self.settle(plan.settings) {
+            // What the group had it can have again; the error that counts is the first.
+            let _ = self.settle(before);
+            return Err(error);
+        }
+        Ok(plan.ignored)
+    }
+
+    fn plan(&self, resources: &LinuxResources) -> Result<Plan, Error> {
+        let layout = self.parent().layout();
+        plan(resources, |controller| match layout.find(controller) {
+            Some(place) => layout.hierarchies()[place].version,
+            None => layout.version(),
+        })
+    }
+
+    /// Puts settings in force; those that the kernel refuses are tried again after the others.
+    fn settle(&self, mut pending: Vec<Setting>) -> Result<(), Error> {
         while !pending.is_empty() {
             let before = pending.len();
             let mut refused = Vec::new();
@@ -40,11 +71,23 @@ impl Cgroup {
                 _ => pending = refused,
             }
         }
-        self.set_unified(resources)?;
-        if let Some(rules) = resources.devices() {
-            self.set_devices(&device::Rule::list_from_oci(rules)?)?;
-        }
-        Ok(plan.ignored)
+        Ok(())
+    }
+
+    /// What a setting's file says now, as a setting that restores it.
+    fn current(&self, setting: &Setting) -> Option<Setting> {
+        let place = self.place_of(setting.controller)?;
+        let (name, text) = setting
+            .files
+            .iter()
+            .find_map(|name| Some((name, self.read(place, name).ok()?)))?;
+        let value = text.lines().next().unwrap_or_default().trim();
+        Some(Setting {
+            files: vec![name.clone()],
+            // A list that is empty inherits; the kernel does not see a write of nothing.
+            value: if value.is_empty() { "\n" } else { value }.to_owned(),
+            ..setting.clone()
+        })
     }
 
     fn put(&self, setting: &Setting) -> Result<(), Error> {

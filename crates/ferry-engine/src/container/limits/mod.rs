@@ -1,6 +1,7 @@
 //! Limits of a container: what was asked for, and how the runtime is told.
 
 mod abilities;
+mod change;
 mod error;
 mod verify;
 
@@ -13,7 +14,9 @@ use oci_spec::runtime::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use abilities::Abilities;
+pub use change::{ChangeError, Lifted};
 pub use error::LimitError;
+pub(crate) use verify::Purpose;
 
 /// Limits of a container's processes together. Source: Docker Engine API `Resources`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,12 +12,21 @@ const MIN_MEMORY_BYTES: u64 = 6 << 20;
 /// Numbers of CPUs and memory nodes are below it. Source: moby `parsers.ParseUintList`.
 const MAX_IN_LIST: u32 = 8192;
 
+/// What limits are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// All limits of a new container.
+    Create,
+    /// Those that are to change.
+    Update,
+}
+
 impl Limits {
     /// Refuses what cannot be, fills in what follows, and takes out what this host does not keep, with a
     /// warning for each.
-    pub(crate) fn verify(&mut self, host: &Abilities) -> Result<Vec<String>, LimitError> {
+    pub(crate) fn verify(&mut self, host: &Abilities, purpose: Purpose) -> Result<Vec<String>, LimitError> {
         let mut warnings = Warnings::default();
-        self.memory.verify(host, &mut warnings)?;
+        self.memory.verify(host, purpose, &mut warnings)?;
         if self.pids.is_some() && !host.pids {
             self.pids = None;
             warnings.say(
@@ -48,7 +57,7 @@ impl Warnings {
 }
 
 impl MemoryLimits {
-    fn verify(&mut self, host: &Abilities, warnings: &mut Warnings) -> Result<(), LimitError> {
+    fn verify(&mut self, host: &Abilities, purpose: Purpose, warnings: &mut Warnings) -> Result<(), LimitError> {
         if self.limit_bytes.is_some_and(|bytes| bytes < MIN_MEMORY_BYTES) {
             return Err(LimitError::MemoryTooSmall);
         }
@@ -67,6 +76,8 @@ impl MemoryLimits {
         }
         match (self.limit_bytes, self.swap) {
             (Some(memory), Swap::WithMemory { bytes }) if bytes < memory => return Err(LimitError::SwapBelowMemory),
+            // What is not changed was set before.
+            _ if purpose == Purpose::Update => {}
             (None, Swap::WithMemory { .. }) => return Err(LimitError::SwapWithoutMemory),
             (Some(memory), Swap::AsMemory) => {
                 self.swap = Swap::WithMemory {
@@ -260,7 +271,7 @@ mod tests {
     }
 
     fn told(mut limits: Limits) -> String {
-        match limits.verify(&host()) {
+        match limits.verify(&host(), Purpose::Create) {
             Ok(warnings) => warnings.join(" "),
             Err(error) => format!("error: {error}"),
         }
@@ -315,7 +326,7 @@ mod tests {
     fn swap_is_as_much_as_memory() {
         let mut limits = Limits::default();
         limits.memory.limit_bytes = Some(64 * MIB);
-        limits.verify(&host()).expect("limits");
+        limits.verify(&host(), Purpose::Create).expect("limits");
         assert_eq!(limits.memory.swap, Swap::WithMemory { bytes: 128 * MIB });
     }
 
@@ -387,7 +398,7 @@ mod tests {
         };
         limits.memory.limit_bytes = Some(64 * MIB);
         limits.memory.oom_killer = OomKiller::Disabled;
-        let warnings = limits.verify(&Abilities::default()).expect("warnings");
+        let warnings = limits.verify(&Abilities::default(), Purpose::Create).expect("warnings");
         assert_eq!(warnings.len(), 5, "{warnings:?}");
         assert!(warnings[0].starts_with("Your kernel does not support memory limit capabilities"));
         assert_eq!((limits.pids, limits.block_io), (None, BlockIoLimits::default()));

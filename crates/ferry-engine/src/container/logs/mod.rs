@@ -106,13 +106,16 @@ impl LogReader {
         if self.follow { self.go_on(newest, sink) } else { Ok(()) }
     }
 
+    /// Until the process ends, as Docker does, also if it is started again.
     fn go_on(&self, mut newest: Option<LogFile>, sink: &mut impl LogSink) -> Result<()> {
+        let exits = self.container.state().exits;
         loop {
             if sink.pause().is_err() {
                 return Ok(());
             }
             // Both asked before the read: what was written before the end, or before the file was set aside, is read.
-            let has_ended = !self.container.state().is_running();
+            let state = self.container.state();
+            let has_ended = !state.has_process() || state.exits != exits;
             let was_set_aside = newest.as_ref().is_none_or(|file| is_another(&self.path, file));
             if let Some(file) = &mut newest
                 && self.read(file, sink)? == Next::Stop

@@ -23,6 +23,7 @@ pub(super) mod stats;
 pub(super) mod stop;
 pub(super) mod top;
 pub(super) mod unpause;
+pub(super) mod update;
 pub(super) mod wait;
 
 use serde::Deserialize;

@@ -61,7 +61,9 @@ impl Lifecycle {
             .as_ref()
             .is_some_and(|policy| policy.name != Some(RestartPolicyNameEnum::NO));
         if self.rm && restarts {
-            return Err(Failure::new("--rm and --restart cannot be given together"));
+            return Err(Failure::new(
+                "conflicting options: cannot specify both --restart and --rm",
+            ));
         }
         if let Some(file) = &self.cidfile
             && file.exists()
@@ -91,7 +93,8 @@ impl Lifecycle {
     }
 }
 
-fn read_restart(text: &str) -> Result<RestartPolicy, Failure> {
+/// A policy as people write it.
+pub(crate) fn read_restart(text: &str) -> Result<RestartPolicy, Failure> {
     let (name, count) = match text.split_once(':') {
         Some((name, count)) => (name, Some(count)),
         None => (text, None),

@@ -5,6 +5,7 @@ mod filesystem;
 mod health;
 mod isolation;
 mod lifecycle;
+mod limits;
 mod mount;
 mod network;
 mod port;
@@ -18,7 +19,8 @@ use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use clap::Args;
 
 pub(crate) use environment::read_environment;
-pub(crate) use lifecycle::PullPolicy;
+pub(crate) use lifecycle::{PullPolicy, read_restart};
+pub(crate) use limits::Limits;
 
 use crate::failure::Failure;
 use crate::terminal;
