@@ -67,6 +67,14 @@ impl Process {
             .unwrap_or(0)
     }
 
+    /// The most memory that it ever had, in kB.
+    pub fn peak_memory_kb(&self) -> u64 {
+        let text = String::from_utf8_lossy(&self.read("status")).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
     /// Ends it at once.
     pub fn kill(&self) {
         // Gone already is as good.

@@ -48,6 +48,7 @@ pub use event::{
 };
 pub use expand::{ExpandError, ExpandReason};
 pub use export::as_oci_layer;
+pub use files::open_tar;
 pub use plan::PlanFault;
 pub use ports::{
     BaseImage, Context, ContextFile, ContextFilter, Images, MountAccess, MountSource, PortError, Ports, Secret, Step,

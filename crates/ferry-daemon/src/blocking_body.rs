@@ -15,21 +15,21 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// Reads a request's body. For a thread that may block.
 #[derive(Debug)]
-pub(crate) struct BodyReader {
+pub struct BodyReader {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }
 
 /// Writes an answer's body. For a thread that may block. Dropped without [`BodyWriter::fail`], the body is complete.
 #[derive(Debug)]
-pub(crate) struct BodyWriter {
+pub struct BodyWriter {
     pieces: mpsc::Sender<io::Result<Bytes>>,
     gathered: Vec<u8>,
 }
 
 impl BodyReader {
     /// A reader of `body`. The body is not read when the reader is gone.
-    pub(crate) fn new(body: Body) -> Self {
+    pub fn new(body: Body) -> Self {
         let pieces = body.into_data_stream();
         Self::from_pieces(
             pieces.map(|piece| piece.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))),
@@ -37,7 +37,7 @@ impl BodyReader {
     }
 
     /// A reader of what `stream` yields, which is not polled when the reader is gone.
-    pub(crate) fn from_pieces(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+    pub fn from_pieces(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         let (sender, pieces) = mpsc::channel(PIECES_QUEUED);
         tokio::spawn(async move {
             let mut stream = std::pin::pin!(stream);
@@ -70,7 +70,7 @@ impl Read for BodyReader {
 
 impl BodyWriter {
     /// A writer, and the body that it writes.
-    pub(crate) fn new() -> (Self, Body) {
+    pub fn new() -> (Self, Body) {
         let (pieces, receiver) = mpsc::channel(PIECES_QUEUED);
         let writer = Self {
             pieces,
@@ -85,7 +85,7 @@ impl BodyWriter {
     }
 
     /// Breaks the body off, so that the client sees that it is not complete.
-    pub(crate) fn fail(&mut self, error: &dyn std::fmt::Display) {
+    pub fn fail(&mut self, error: &dyn std::fmt::Display) {
         self.gathered.clear();
         let _ = self.pieces.blocking_send(Err(io::Error::other(error.to_string())));
     }

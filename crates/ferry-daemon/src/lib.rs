@@ -14,5 +14,6 @@ mod router;
 mod routes;
 mod server;
 
+pub use blocking_body::{BodyReader, BodyWriter};
 pub use router::{API_VERSION, MIN_API_VERSION};
 pub use server::{DaemonOptions, PID_FILE, ServeError, serve};

@@ -30,6 +30,7 @@ pub(crate) type Service = tower::util::BoxCloneSyncService<hyper::Request<hyper:
 pub(crate) fn service(engine: Engine) -> Service {
     let router: Router = Router::new()
         .merge(routes::container::rows())
+        .merge(routes::copy::rows())
         .merge(routes::exec::rows())
         .merge(routes::image::rows())
         .merge(routes::build::rows(&BuildKit::new(engine.clone())))

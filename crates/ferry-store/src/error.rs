@@ -128,6 +128,16 @@ pub enum Error {
         /// Why.
         reason: EntryError,
     },
+    /// An entry of an archive would take the place of something of another kind.
+    #[error("cannot overwrite {existing} {:?} with {new}", format!("/{path}"))]
+    Overwrite {
+        /// What is there.
+        existing: &'static str,
+        /// Where, from the top.
+        path: String,
+        /// What was to come.
+        new: &'static str,
+    },
     /// A layer is larger than allowed.
     #[error("layer exceeds the limit of {limit} {what}")]
     Limit {

@@ -51,8 +51,8 @@ pub fn tar(data: &[u8]) {
     }
 }
 
-/// A layer or an archive of ADD, compressed or not, unpacked below `folder`, which is empty. The first bit of the
-/// input says what it is. Nothing outside of the top may change.
+/// A layer or an archive of ADD or cp, compressed or not, unpacked below `folder`, which is empty. The first bits of
+/// the input say what it is. Nothing outside of the top may change.
 pub fn layer(data: &[u8], folder: &Path) {
     let Some((kind, data)) = data.split_first() else { return };
     let whiteouts = if kind & 1 == 0 {
@@ -68,7 +68,26 @@ pub fn layer(data: &[u8], folder: &Path) {
     if let Ok(tar) = Decompressed::detect(with_checksums(data).as_slice()) {
         let limits = LIMITS;
         let tar = std::io::BufReader::new(std::io::Read::take(tar, 4 << 20));
-        if let Err(error) = unpack(tar, opened, whiteouts, &limits) {
+        let unpacked = if kind & 2 == 0 {
+            unpack(tar, opened, whiteouts, &limits).map(drop)
+        } else {
+            let extraction = archive::Extraction {
+                folder: b"a".to_vec(),
+                replacing: if kind & 4 == 0 {
+                    archive::Replacing::Anything
+                } else {
+                    archive::Replacing::SameKind
+                },
+                rename: Some(archive::Rename {
+                    from: Vec::new(),
+                    to: b"b".to_vec(),
+                })
+                .filter(|_| kind & 8 == 0),
+                ..archive::Extraction::default()
+            };
+            archive::extract(tar, opened, &extraction, &limits)
+        };
+        if let Err(error) = unpacked {
             drop(error.to_string());
         }
     }

@@ -153,7 +153,22 @@ pub fn set_personality(personality: Personality) -> io::Result<()> {
 pub fn unshare(_proof: SingleThreaded, namespaces: Namespaces) -> io::Result<()> {
     // All CLONE_NEW* bits are below bit 31.
     let flags = i32::try_from(namespaces.0).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // SAFETY: only CLONE_NEW* bits can be in `flags`, none of which affects memory or descriptors.
+    unshare_thread(flags)
+}
+
+/// Gives the calling thread a root, working directory and umask of its own, so that it alone can enter another
+/// mount namespace. The thread does that and ends: others could not tell its files from theirs. Source: unshare(2).
+pub fn unshare_file_system() -> io::Result<()> {
+    unshare_thread(libc::CLONE_FS)
+}
+
+/// As [`unshare_file_system`], with a copy of the mount namespace.
+pub fn unshare_mounts() -> io::Result<()> {
+    unshare_thread(libc::CLONE_FS | libc::CLONE_NEWNS)
+}
+
+fn unshare_thread(flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: only CLONE_FS and CLONE_NEW* bits can be in `flags`, none of which affects memory or descriptors.
     let result = unsafe { libc::unshare(flags) };
     if result == 0 {
         Ok(())

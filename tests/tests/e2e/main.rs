@@ -5,6 +5,7 @@ mod autostart;
 mod build;
 mod build_errors;
 mod confinement;
+mod copy;
 mod death;
 mod docker_build;
 mod docker_cli;

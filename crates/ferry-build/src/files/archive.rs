@@ -24,7 +24,7 @@ pub(crate) fn is_archive(file: &OwnedFd) -> io::Result<bool> {
 }
 
 /// The file's content, decompressed where it begins as gzip, zstd, bzip2 or xz do.
-pub(crate) fn open_tar(file: File) -> Result<Box<dyn BufRead>, ferry_store::Error> {
+pub fn open_tar(file: impl Read + 'static) -> Result<Box<dyn BufRead>, ferry_store::Error> {
     let mut file = BufReader::with_capacity(128 << 10, file);
     let magic = file.fill_buf().map_err(ferry_store::Error::Input)?;
     if magic.starts_with(b"BZh") {

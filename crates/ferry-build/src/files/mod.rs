@@ -8,7 +8,7 @@ mod selection;
 mod view;
 mod write;
 
-pub(crate) use archive::open_tar;
+pub use archive::open_tar;
 pub(crate) use layout::{Count, Layout, LayoutFault, Placement, split};
 pub(crate) use owner::{Owner, OwnerFault};
 pub(crate) use select::{select, select_path};

@@ -4,6 +4,7 @@ pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod limits;
 pub(crate) mod moment;
+pub(crate) mod path_stat;
 mod restart;
 mod security;
 pub(crate) mod stats;

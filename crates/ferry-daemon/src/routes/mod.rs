@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod container;
+pub(crate) mod copy;
 pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod network;

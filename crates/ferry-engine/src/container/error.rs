@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use super::{ChangeError, LimitError};
 use crate::error::Class;
 use crate::{image, network};
@@ -149,6 +151,34 @@ pub enum Error {
         /// Why, and the remedy.
         reason: String,
     },
+    /// Nothing is there in the container.
+    #[error("Could not find the file {path} in container {container}")]
+    NoSuchPath {
+        /// The path.
+        path: String,
+        /// The container as it was named.
+        container: String,
+    },
+    /// What is there in the container cannot be used.
+    #[error("{path}: {source}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An archive is to be unpacked where no directory is.
+    #[error("extraction point is not a directory")]
+    ExtractionPoint,
+    /// Something is to be written to a container's root that cannot be.
+    #[error("container rootfs is marked read-only")]
+    ReadOnlyRoot,
+    /// Something is to be written to a mount that cannot be.
+    #[error("mounted volume is marked read-only")]
+    ReadOnlyVolume,
+    /// An archive that is put into a container cannot be unpacked.
+    #[error(transparent)]
+    Extract(ferry_store::Error),
     /// A file of the container's own cannot be used.
     #[error("cannot use {}: {source}", path.display())]
     File {
@@ -178,7 +208,7 @@ impl Error {
     /// The error's class.
     pub fn class(&self) -> Class {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchExec(_) => Class::NotFound,
+            Self::NoSuchContainer(_) | Self::NoSuchExec(_) | Self::NoSuchPath { .. } => Class::NotFound,
             Self::NameInUse { .. }
             | Self::CannotUpdate { .. }
             | Self::NotRunning(_)
@@ -207,7 +237,15 @@ impl Error {
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }
+            | Self::ExtractionPoint
+            | Self::ReadOnlyRoot
+            | Self::ReadOnlyVolume
             | Self::Start(_) => Class::Invalid,
+            Self::Extract(error) => class_of_extract(error),
+            Self::Path { source, .. } => match Errno::from_io_error(source) {
+                Some(Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Class::Invalid,
+                _ => Class::Internal,
+            },
             Self::NoLog => Class::NotImplemented,
             Self::Image(error) => error.class(),
             Self::Network(error) => error.class(),
@@ -217,5 +255,23 @@ impl Error {
             | Self::Runtime(_)
             | Self::Interrupted(_) => Class::Internal,
         }
+    }
+}
+
+/// What is wrong with an archive is its sender's affair, what the kernel refuses is not.
+fn class_of_extract(error: &ferry_store::Error) -> Class {
+    use ferry_store::{EntryError, Error};
+    match error {
+        Error::Entry {
+            reason: EntryError::Kernel { .. } | EntryError::Attribute { .. },
+            ..
+        } => Class::Internal,
+        Error::Overwrite { .. }
+        | Error::Entry { .. }
+        | Error::Tar(_)
+        | Error::Compression { .. }
+        | Error::Limit { .. }
+        | Error::Input(_) => Class::Invalid,
+        _ => Class::Internal,
     }
 }

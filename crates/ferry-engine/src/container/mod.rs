@@ -2,6 +2,7 @@
 
 mod attach;
 mod commit;
+mod copy;
 mod create;
 mod device;
 mod diff;
@@ -15,6 +16,7 @@ mod limits;
 mod list;
 mod logs;
 mod options;
+mod path;
 mod pause;
 mod process;
 mod prune;
@@ -50,6 +52,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
 pub use commit::CommitOptions;
+pub use copy::{ExtractOptions, ExtractedOwner, PathArchive, PathStat};
 pub use create::Created;
 pub use device::Device;
 pub use error::Error;
@@ -83,6 +86,7 @@ pub use top::ProcessList;
 pub use ulimit::{RlimitValue, Ulimit};
 pub use update::{Adjustable, UpdateOptions};
 
+pub use ferry_store::archive::Replacing;
 pub use ferry_store::{Change, ChangeKind};
 
 use crate::launch::Launched;

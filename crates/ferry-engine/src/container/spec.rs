@@ -49,8 +49,7 @@ pub(super) fn of_container(
     mounts.extend(network_file_mounts(dir, &options.host.binds));
     let tmpfs = options.host.tmpfs.iter().map(Tmpfs::to_mount);
     let mut asked: Vec<Mount> = options.host.binds.iter().map(bind_mount).chain(tmpfs).collect();
-    // What lies deeper comes later, or it would be covered.
-    asked.sort_by_key(|mount| mount.destination().components().count());
+    asked.sort_by_key(depth);
     mounts.extend(asked);
     spec.set_mounts(Some(mounts));
     if let Some(process) = spec.process_mut() {
@@ -214,6 +213,26 @@ fn network_file_mounts<'a>(dir: &'a Path, binds: &'a [Bind]) -> impl Iterator<It
             let is_taken = binds.iter().any(|bind| bind.target == target);
             (!is_taken).then(|| mount(&dir.join(name), &target, &["rbind", "rprivate"]))
         })
+}
+
+/// What is mounted in a container that does not run: its binds and, once it ran, the engine's own files.
+pub(super) fn idle_mounts(dir: &Path, binds: &[Bind]) -> Vec<Mount> {
+    let files = network_file_mounts(dir, binds);
+    let written = files.filter(|mount| mount.source().as_ref().is_some_and(|file| file.exists()));
+    let private = |bind: &Bind| {
+        bind_mount(&Bind {
+            propagation: None,
+            ..bind.clone()
+        })
+    };
+    let mut asked: Vec<Mount> = binds.iter().map(private).collect();
+    asked.sort_by_key(depth);
+    written.chain(asked).collect()
+}
+
+/// What lies deeper comes later, or it would be covered.
+fn depth(mount: &Mount) -> usize {
+    mount.destination().components().count()
 }
 
 fn bind_mount(bind: &Bind) -> Mount {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_runtime::{Durability, Exit, Log, Overlay, Stdin, Stdio, WindowSize};
+use ferry_store::Snapshot;
 use tokio::io::AsyncReadExt;
 
 use super::{
@@ -131,10 +132,6 @@ impl Engine {
         let options = &container.config.options;
         let dir = container.dir(&self.instance);
         write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
-        let snapshots = self.store.snapshots();
-        let mut overlay = snapshots.renew(&container.snapshot_id()?)?.overlay;
-        let points = snapshots.mount_points(&container.config.layers, NETWORK_FILES)?;
-        overlay.lower.splice(0..0, points);
         Ok(LaunchRequest {
             id: container.id.as_str(),
             spec: spec::of_container(
@@ -144,13 +141,7 @@ impl Engine {
                 self.user_namespace(&container.config.platform)?,
             )?,
             seccomp: self.filter_of(&options.host, options.host.confinement)?,
-            overlay: Overlay {
-                lower: overlay.lower,
-                upper: overlay.upper,
-                work: overlay.work,
-                volatile: options.host.on_exit == OnExit::Remove,
-                read_only: options.host.root == RootAccess::ReadOnly,
-            },
+            overlay: self.root_of(container)?,
             user: &container.config.user,
             groups: &options.host.groups,
             stdio: Stdio {
@@ -183,6 +174,28 @@ impl Engine {
                 OnExit::Keep => Durability::Durable,
                 OnExit::Remove => Durability::Volatile,
             },
+        })
+    }
+
+    /// The root of a container that does not run, to be mounted by one at a time.
+    pub(super) fn root_of(&self, container: &Container) -> Result<Overlay, Error> {
+        let snapshot = self.store.snapshots().renew(&container.snapshot_id()?)?;
+        self.overlay_of(container, snapshot)
+    }
+
+    /// What the root of a container is mounted from.
+    pub(super) fn overlay_of(&self, container: &Container, snapshot: Snapshot) -> Result<Overlay, Error> {
+        let mut overlay = snapshot.overlay;
+        let snapshots = self.store.snapshots();
+        let points = snapshots.mount_points(&container.config.layers, NETWORK_FILES)?;
+        overlay.lower.splice(0..0, points);
+        let host = &container.config.options.host;
+        Ok(Overlay {
+            lower: overlay.lower,
+            upper: overlay.upper,
+            work: overlay.work,
+            volatile: host.on_exit == OnExit::Remove,
+            read_only: host.root == RootAccess::ReadOnly,
         })
     }
 

@@ -15,6 +15,7 @@ mod options;
 mod path;
 mod plan;
 mod root;
+mod view;
 
 pub(crate) use attach::attach_console;
 pub(crate) use cover::open_null;
@@ -22,3 +23,4 @@ pub(crate) use path::{Shape, open_or_create};
 pub(crate) use plan::Plan;
 pub use root::open_layers;
 pub(crate) use root::{open as open_root, open_ahead as open_root_ahead};
+pub use view::{View, ViewedRoot, resolve_user};

@@ -223,7 +223,7 @@ fn fresh(kind: &str, name: &Path, options: Options) -> Source {
 }
 
 /// A part of the host's tree, which follows changes on the host only if asked to.
-fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
+pub(super) fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
     let reach = options.bind.unwrap_or(Reach::Mount);
     let tree = clone(source, reach).map_err(|errno| Fault::MountSource {
         source_path: source.to_owned(),

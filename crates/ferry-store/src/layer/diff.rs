@@ -5,6 +5,7 @@
 //! the clamp. What the order of inodes, the umask, the locale or the host decides is left out: access
 //! and change times, user and group names, SELinux labels, sockets, and overlayfs's bookkeeping.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io::{self, Write};
@@ -38,6 +39,20 @@ pub(crate) enum Top {
     Emit,
 }
 
+/// What the names in a tree mean, and how they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming<'a> {
+    /// The tree is a layer: devices 0:0 hide what lies below, names as those of whiteouts are refused.
+    Layer,
+    /// The files are anybody's, who may change them meanwhile: a name is a name, and the top has this one. What
+    /// goes away before it was written is left out.
+    Files(&'a [u8]),
+}
+
+/// Names of files with several that are remembered where a container decides how many there are; files beyond
+/// these are written anew under each name.
+const MAX_LINKED: usize = 1 << 20;
+
 /// What lies below the tree.
 pub(crate) trait Lower {
     /// Whether a directory is seen at `path`.
@@ -53,6 +68,7 @@ pub(crate) struct DiffOptions<'a> {
     /// With it, directories that hide nothing are not marked as opaque: overlayfs marks some new
     /// directories to save itself a look below, which depends on how it was mounted.
     pub(crate) lower: Option<&'a dyn Lower>,
+    pub(crate) naming: Naming<'a>,
 }
 
 /// What was written.
@@ -65,17 +81,24 @@ pub(crate) struct Written {
 
 /// Writes the tree below `top` to `out`.
 pub(crate) fn write(top: BorrowedFd<'_>, out: &mut impl Write, options: &DiffOptions<'_>) -> Result<Written, Error> {
-    let mut walk = Walk {
-        top,
-        out,
-        options,
-        links: HashMap::new(),
-        buffer: vec![0; 256 << 10],
-        written: Written::default(),
-    };
+    let mut walk = Walk::new(top, out, options);
     walk.run()?;
     tar_write::end(walk.out).map_err(Error::Output)?;
     Ok(walk.written)
+}
+
+/// Writes what is called `name` in the open `folder` and is no directory.
+pub(crate) fn write_one(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    out: &mut impl Write,
+    options: &DiffOptions<'_>,
+) -> Result<(), Error> {
+    let mut walk = Walk::new(folder, out, options);
+    if walk.entry(Vec::new(), folder, name)?.is_some() {
+        return Err(kernel(name, "write what became a directory meanwhile")(Errno::ISDIR));
+    }
+    tar_write::end(walk.out).map_err(Error::Output)
 }
 
 struct Walk<'a, W> {
@@ -97,7 +120,18 @@ struct Level {
     times: Timestamps,
 }
 
-impl<W: Write> Walk<'_, W> {
+impl<'a, W: Write> Walk<'a, W> {
+    fn new(top: BorrowedFd<'a>, out: &'a mut W, options: &'a DiffOptions<'a>) -> Self {
+        Self {
+            top,
+            out,
+            options,
+            links: HashMap::new(),
+            buffer: vec![0; 256 << 10],
+            written: Written::default(),
+        }
+    }
+
     fn run(&mut self) -> Result<(), Error> {
         let top = self.open(b"", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let status = rustix::fs::fstat(&top).map_err(kernel(b"", "stat"))?;
@@ -115,12 +149,44 @@ impl<W: Write> Walk<'_, W> {
                 continue;
             };
             let path = join(&level.path, &name);
-            let folder = self.open(&level.path, OFlags::PATH | OFlags::DIRECTORY)?;
-            if let Some(below) = self.entry(path, folder.as_fd(), &name)? {
-                levels.push(below);
+            let entries = self.written.entries;
+            let written = self
+                .open(&level.path, OFlags::PATH | OFlags::DIRECTORY)
+                .and_then(|folder| self.entry(path, folder.as_fd(), &name));
+            match written {
+                Ok(below) => levels.extend(below),
+                Err(error) if entries == self.written.entries && self.may_miss(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Whether what failed is that an entry is no longer there, and that may be.
+    fn may_miss(&self, error: &Error) -> bool {
+        const GONE: [Errno; 4] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::STALE];
+        let Error::Entry {
+            reason: EntryError::Kernel { source, .. },
+            ..
+        } = error
+        else {
+            return false;
+        };
+        self.is_files() && Errno::from_io_error(source).is_some_and(|errno| GONE.contains(&errno))
+    }
+
+    fn is_files(&self) -> bool {
+        matches!(self.options.naming, Naming::Files(_))
+    }
+
+    /// How `path` is called in the archive.
+    fn named<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
+        match self.options.naming {
+            Naming::Layer | Naming::Files(b"") => Cow::Borrowed(path),
+            Naming::Files(b"/") => [b"/", path].concat().into(),
+            Naming::Files(top) if path.is_empty() => top.to_vec().into(),
+            Naming::Files(top) => join(top, path).into(),
+        }
     }
 
     /// Writes the entry `path`, named `name` in the open `folder`; returns a directory's content.
@@ -128,7 +194,7 @@ impl<W: Write> Walk<'_, W> {
         let c_name = inode::c_name(name).map_err(kernel(&path, "name"))?;
         let status = rustix::fs::statat(folder, &c_name, AtFlags::SYMLINK_NOFOLLOW).map_err(kernel(&path, "stat"))?;
         let kind = FileType::from_raw_mode(status.st_mode);
-        if name.starts_with(b".wh.") {
+        if name.starts_with(b".wh.") && !self.is_files() {
             return Err(refused(&path, EntryError::WhiteoutName));
         }
         match kind {
@@ -136,7 +202,7 @@ impl<W: Write> Walk<'_, W> {
                 let directory = self.open(&path, OFlags::RDONLY | OFlags::DIRECTORY)?;
                 return self.directory(path, &directory, &status).map(Some);
             }
-            _ if is_whiteout_inode(&status) => self.whiteout(&path)?,
+            _ if is_whiteout_inode(&status) && !self.is_files() => self.whiteout(&path)?,
             FileType::RegularFile => self.file(&path, folder, &c_name, &status)?,
             FileType::Symlink => self.symlink(&path, folder, &c_name, &status)?,
             FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo => {
@@ -154,14 +220,17 @@ impl<W: Write> Walk<'_, W> {
     fn directory(&mut self, path: Vec<u8>, directory: &OwnedFd, status: &Stat) -> Result<Level, Error> {
         let attributes = self.attributes(&path, xattr::Target::Open(directory.as_fd()))?;
         if !path.is_empty() || self.options.top == Top::Emit {
-            let name = match path.as_slice() {
-                b"" => b"./".to_vec(),
-                path => [path, b"/"].concat(),
-            };
+            let mut name = self.named(&path).into_owned();
+            if name.is_empty() {
+                name.push(b'.');
+            }
+            if !name.ends_with(b"/") {
+                name.push(b'/');
+            }
             let entry = self.described(&name, b'5', status, &attributes.kept);
             self.header(&entry)?;
         }
-        if attributes.is_opaque && self.hides(&path, directory.as_fd())? {
+        if attributes.is_opaque && !self.is_files() && self.hides(&path, directory.as_fd())? {
             self.whiteout_entry(&join(&path, b".wh..wh..opq"))?;
         }
         Ok(Level {
@@ -199,23 +268,26 @@ impl<W: Write> Walk<'_, W> {
     }
 
     fn file(&mut self, path: &[u8], folder: BorrowedFd<'_>, name: &CString, status: &Stat) -> Result<(), Error> {
+        let shown = self.named(path);
         if status.st_nlink > 1 {
             let inode = (status.st_dev, status.st_ino);
             if let Some(first) = self.links.get(&inode).cloned() {
                 let entry = Entry {
                     link: &first,
-                    ..self.described(path, b'1', status, &[])
+                    ..self.described(&shown, b'1', status, &[])
                 };
                 return self.header(&entry);
             }
-            self.links.insert(inode, path.to_vec());
+            if !self.is_files() || self.links.len() < MAX_LINKED {
+                self.links.insert(inode, shown.to_vec());
+            }
         }
         let file = open_regular(folder, name).map_err(kernel(path, "open"))?;
         let attributes = self.attributes(path, xattr::Target::Open(file.as_fd()))?;
         let size_bytes = u64::try_from(status.st_size).unwrap_or(0);
         let entry = Entry {
             size_bytes,
-            ..self.described(path, b'0', status, &attributes.kept)
+            ..self.described(&shown, b'0', status, &attributes.kept)
         };
         self.header(&entry)?;
         self.copy(path, &file, size_bytes)?;
@@ -228,11 +300,12 @@ impl<W: Write> Walk<'_, W> {
 
     fn symlink(&mut self, path: &[u8], folder: BorrowedFd<'_>, name: &CString, status: &Stat) -> Result<(), Error> {
         let target = rustix::fs::readlinkat(folder, name, Vec::new()).map_err(kernel(path, "read"))?;
+        let shown = self.named(path);
         let attributes = self.attributes(path, xattr::Target::Named(folder, name))?;
         let entry = Entry {
             link: target.to_bytes(),
             mode: 0o777,
-            ..self.described(path, b'2', status, &attributes.kept)
+            ..self.described(&shown, b'2', status, &attributes.kept)
         };
         self.header(&entry)?;
         self.settle_named(path, folder, name, status)
@@ -247,6 +320,7 @@ impl<W: Write> Walk<'_, W> {
         kind: FileType,
     ) -> Result<(), Error> {
         let attributes = self.attributes(path, xattr::Target::Named(folder, name))?;
+        let shown = self.named(path);
         let (type_flag, device) = match kind {
             FileType::Fifo => (b'6', (0, 0)),
             FileType::BlockDevice => (b'4', device_of(status)),
@@ -254,7 +328,7 @@ impl<W: Write> Walk<'_, W> {
         };
         let entry = Entry {
             device,
-            ..self.described(path, type_flag, status, &attributes.kept)
+            ..self.described(&shown, type_flag, status, &attributes.kept)
         };
         self.header(&entry)?;
         self.settle_named(path, folder, name, status)

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::tree::{kernel, refused};
@@ -60,9 +60,7 @@ pub(super) fn set_at(
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(folder, name, uid, gid, flags).map_err(kernel(path, "set the owner"))?;
     if kind == Permissions::Settable {
-        // Only what was just made here, never a link: fchmodat(2) would follow one.
-        let mode = Mode::from_raw_mode(metadata.mode);
-        rustix::fs::chmodat(folder, name, mode, AtFlags::empty()).map_err(kernel(path, "set the mode"))?;
+        set_mode_at(folder, name, metadata.mode).map_err(kernel(path, "set the mode"))?;
     }
     for (attribute, value) in &metadata.xattrs {
         let attribute = checked_xattr(path, attribute)?;
@@ -71,6 +69,15 @@ pub(super) fn set_at(
         tolerate_unsupported(path, &attribute, set)?;
     }
     rustix::fs::utimensat(folder, name, &times(metadata.mtime), flags).map_err(kernel(path, "set the time"))
+}
+
+/// fchmodat(2) follows links, of which one may have taken the name of what was just made: a container writes here
+/// too. A link to a descriptor leads to its file and no further, and the mode of a link cannot be set.
+fn set_mode_at(folder: BorrowedFd<'_>, name: &CString, mode: u32) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let same = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::chmod(same, Mode::from_raw_mode(mode))
 }
 
 /// Whether an inode has permission bits of its own.

@@ -3,6 +3,7 @@
 mod decompress;
 pub(crate) mod diff;
 pub(crate) mod directory;
+pub(crate) mod extract;
 mod gzip;
 mod import;
 mod inode;
@@ -12,7 +13,7 @@ mod pipe;
 mod source;
 pub(crate) mod stored;
 pub(crate) mod tree;
-mod unpack;
+pub(crate) mod unpack;
 mod xattr;
 
 use std::io::{BufWriter, Read, Write};
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use ferry_oci::{Descriptor, DiffId, Digest, Hasher};
 
 pub use self::decompress::Decompressed;
-use self::diff::{DiffOptions, Settle};
+use self::diff::{DiffOptions, Naming, Settle};
 use self::gzip::ParallelGzip;
 pub(crate) use self::import::unpack_written;
 pub use self::limits::Limits;
@@ -164,6 +165,7 @@ impl<'a> Layers<'a> {
             settle: Settle::Leave,
             top,
             lower: None,
+            naming: Naming::Layer,
         };
         let mut out = BufWriter::with_capacity(256 << 10, Tap::new(out));
         diff::write(tree.as_fd(), &mut out, &options)?;

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::extract::Replacing;
 use super::inode;
 use super::limits::Limits;
 use crate::tar::read::Metadata;
@@ -39,6 +40,13 @@ pub(super) enum Ground {
     Existing,
 }
 
+/// What something makes room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comes {
+    Directory,
+    Other,
+}
+
 /// A directory that was made here.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Made {
@@ -51,6 +59,7 @@ pub(super) struct Made {
 pub(super) struct Tree<'a> {
     top: Rc<OwnedFd>,
     ground: Ground,
+    replacing: Replacing,
     limits: &'a Limits,
     open: HashMap<CanonicalPath, Rc<OwnedFd>>,
     resolved: HashMap<Vec<u8>, CanonicalPath>,
@@ -74,12 +83,18 @@ impl<'a> Tree<'a> {
         Self {
             top: Rc::new(top),
             ground,
+            replacing: Replacing::Anything,
             limits,
             open: HashMap::new(),
             resolved: HashMap::new(),
             made,
             made_bytes: 0,
         }
+    }
+
+    /// The same tree, in which less may make room for what comes.
+    pub(super) fn replacing(self, replacing: Replacing) -> Self {
+        Self { replacing, ..self }
     }
 
     /// Where the cleaned path `path` lies, making the directories above it that are missing.
@@ -134,12 +149,26 @@ impl<'a> Tree<'a> {
         self.made.contains_key(&join(&place.folder, &place.name))
     }
 
-    /// Removes whatever is at `place`, so that something of another kind can come there.
-    pub(super) fn clear(&mut self, place: &Place) -> Result<(), Errno> {
-        let name = inode::c_name(&place.name)?;
-        trash::remove_tree(place.fd.as_fd(), &name)?;
-        let path = join(&place.folder, &place.name);
-        self.forget(&path);
+    /// Removes whatever is at `place`, where `path` leads, so that something else can come there.
+    pub(super) fn clear(&mut self, path: &[u8], place: &Place, comes: Comes) -> Result<(), Error> {
+        if self.replacing == Replacing::SameKind {
+            let is_directory = matches!(self.look(place).map_err(kernel(path, "look at"))?, Found::Directory);
+            let (existing, new) = match comes {
+                Comes::Directory => ("non-directory", "directory"),
+                Comes::Other => ("directory", "non-directory"),
+            };
+            if is_directory != (comes == Comes::Directory) {
+                return Err(Error::Overwrite {
+                    existing,
+                    path: String::from_utf8_lossy(path).into_owned(),
+                    new,
+                });
+            }
+        }
+        let name = inode::c_name(&place.name).map_err(kernel(path, "name"))?;
+        trash::remove_tree(place.fd.as_fd(), &name).map_err(kernel(path, "replace"))?;
+        let canonical = join(&place.folder, &place.name);
+        self.forget(&canonical);
         Ok(())
     }
 
@@ -263,7 +292,7 @@ impl<'a> Tree<'a> {
                 Found::Directory => return Ok(()),
                 _ => {
                     replaced = true;
-                    self.clear(place).map_err(kernel(path, "replace"))?;
+                    self.clear(path, place, Comes::Directory)?;
                     make()
                 }
             },

@@ -11,9 +11,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::extract::Extraction;
 use super::inode::{self, Permissions};
 use super::limits::Limits;
-use super::tree::{self, Ground, Place, Tree, kernel, refused};
+use super::tree::{self, Comes, Ground, Place, Tree, kernel, refused};
 use crate::tar::read::{Header, Kind, Metadata, TarReader};
 use crate::{EntryError, Error};
 
@@ -55,29 +56,44 @@ pub fn unpack(tar: impl BufRead, top: OwnedFd, whiteouts: Whiteouts, limits: &Li
         Whiteouts::Overlay => Ground::Fresh,
         Whiteouts::Literal => Ground::Existing,
     };
-    let mut unpacker = Unpacker {
+    let unpacker = Unpacker {
         tree: Tree::new(top, ground, limits),
         whiteouts,
+        extraction: None,
         limits,
         unpacked: Unpacked::default(),
         own: Ownership::of_process(),
     };
-    let mut tar = TarReader::new(tar);
-    while let Some(header) = tar.next()? {
-        unpacker.entry(&mut tar, header)?;
-    }
-    tar.drain()?;
-    let finished = unpacker.tree.finish()?;
-    Ok(Unpacked {
-        implied: finished.implied,
-        is_top_opaque: finished.is_top_opaque,
-        ..unpacker.unpacked
-    })
+    unpacker.all(tar)
+}
+
+/// Unpacks the uncompressed `tar` upon the files below the directory `top`, as `extraction` says.
+///
+/// Whoever else writes there meanwhile, by links and renames too, nothing outside of `top` is changed. After an
+/// error what came before it stays.
+pub fn extract(tar: impl BufRead, top: OwnedFd, extraction: &Extraction, limits: &Limits) -> Result<(), Error> {
+    let extraction = Extraction {
+        folder: match extraction.folder.as_slice() {
+            b"" => Vec::new(),
+            folder => tree::clean(folder, limits)?,
+        },
+        ..extraction.clone()
+    };
+    let unpacker = Unpacker {
+        tree: Tree::new(top, Ground::Existing, limits).replacing(extraction.replacing),
+        whiteouts: Whiteouts::Literal,
+        extraction: Some(extraction),
+        limits,
+        unpacked: Unpacked::default(),
+        own: Ownership::of_process(),
+    };
+    unpacker.all(tar).map(drop)
 }
 
 struct Unpacker<'a> {
     tree: Tree<'a>,
     whiteouts: Whiteouts,
+    extraction: Option<Extraction>,
     limits: &'a Limits,
     unpacked: Unpacked,
     own: Ownership,
@@ -99,7 +115,21 @@ impl Ownership {
 }
 
 impl Unpacker<'_> {
-    fn entry<R: BufRead>(&mut self, tar: &mut TarReader<R>, header: Header) -> Result<(), Error> {
+    fn all(mut self, tar: impl BufRead) -> Result<Unpacked, Error> {
+        let mut tar = TarReader::new(tar);
+        while let Some(header) = tar.next()? {
+            self.entry(&mut tar, header)?;
+        }
+        tar.drain()?;
+        let finished = self.tree.finish()?;
+        Ok(Unpacked {
+            implied: finished.implied,
+            is_top_opaque: finished.is_top_opaque,
+            ..self.unpacked
+        })
+    }
+
+    fn entry<R: BufRead>(&mut self, tar: &mut TarReader<R>, mut header: Header) -> Result<(), Error> {
         self.unpacked.entries += 1;
         if self.unpacked.entries > self.limits.entries {
             return Err(Error::Limit {
@@ -107,7 +137,12 @@ impl Unpacker<'_> {
                 limit: self.limits.entries,
             });
         }
-        let path = tree::clean(&header.name, self.limits)?;
+        let Some(path) = self.place(&header.name)? else {
+            return Ok(());
+        };
+        if let Some(extraction) = &self.extraction {
+            extraction.adapt(&mut header.metadata);
+        }
         if self.whiteouts == Whiteouts::Overlay && self.whiteout(&path)? {
             return Ok(());
         }
@@ -121,6 +156,14 @@ impl Unpacker<'_> {
             Kind::Char => self.node(&path, &header, FileType::CharacterDevice),
             Kind::Block => self.node(&path, &header, FileType::BlockDevice),
             Kind::Fifo => self.node(&path, &header, FileType::Fifo),
+        }
+    }
+
+    /// Where a name of the archive lies below the top; `None` for what is passed over.
+    fn place(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match &self.extraction {
+            Some(extraction) => extraction.place(name, self.limits),
+            None => tree::clean(name, self.limits).map(Some),
         }
     }
 
@@ -223,10 +266,8 @@ impl Unpacker<'_> {
             let link = String::from_utf8_lossy(&header.link).into_owned();
             refused(path, EntryError::LinkTarget(link))
         };
-        let target = tree::clean(&header.link, self.limits).map_err(|_| missing())?;
-        if target.is_empty() {
-            return Err(missing());
-        }
+        let target = self.place(&header.link).map_err(|_| missing())?;
+        let target = target.filter(|target| !target.is_empty()).ok_or_else(missing)?;
         let target = self.tree.existing_place(&target)?.ok_or_else(missing)?;
         let target_name = c_name(path, &target)?;
         let status = rustix::fs::statat(&*target.fd, &target_name, AtFlags::SYMLINK_NOFOLLOW);
@@ -261,7 +302,7 @@ impl Unpacker<'_> {
         let name = c_name(path, &place)?;
         let made = match make(&place, &name) {
             Err(Errno::EXIST) => {
-                self.tree.clear(&place).map_err(kernel(path, "replace"))?;
+                self.tree.clear(path, &place, Comes::Other)?;
                 make(&place, &name)
             }
             result => result,

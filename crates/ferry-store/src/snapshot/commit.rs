@@ -8,7 +8,7 @@ use ferry_oci::DiffId;
 
 use super::parents::Stack;
 use super::{SnapshotId, Snapshots};
-use crate::layer::diff::{self, DiffOptions, Hashing, Lower, Settle, Top, Written};
+use crate::layer::diff::{self, DiffOptions, Hashing, Lower, Naming, Settle, Top, Written};
 use crate::layer::stored::{self, LayerRecord, Source, Staging};
 use crate::layer::unpack_written;
 use crate::{Error, Timestamp};
@@ -52,6 +52,7 @@ pub(super) fn commit(snapshots: &Snapshots<'_>, id: &SnapshotId, options: &Commi
         settle: Settle::Apply,
         top: top(&record.top, upper.as_fd())?,
         lower: Some(&below),
+        naming: Naming::Layer,
     };
     let mut hashing = BufWriter::with_capacity(256 << 10, Hashing::new());
     let written = diff::write(upper.as_fd(), &mut hashing, &options)?;
@@ -76,6 +77,7 @@ pub(super) fn capture(snapshots: &Snapshots<'_>, id: &SnapshotId, options: &Comm
         settle: Settle::Leave,
         top: top(&record.top, upper.as_fd())?,
         lower: Some(&below),
+        naming: Naming::Layer,
     };
     let staging = Staging::new(store)?;
     let (diff_id, written) = unpack_written(&staging, |out| diff::write(upper.as_fd(), out, &options))?;

@@ -133,6 +133,7 @@ pub(crate) static TOP: &[Row] = &[
     row::<system::info::Info>("info", &[]),
     row::<container::attach::Attach>("attach", &[]),
     row::<container::commit::Commit>("commit", &[]),
+    row::<container::cp::Cp>("cp", &[]),
     row::<container::create::Create>("create", &[]),
     row::<container::diff::Diff>("diff", &[]),
     row::<container::export::Export>("export", &[]),
@@ -176,6 +177,7 @@ pub(crate) static NOUNS: &[Noun] = &[
         rows: &[
             row::<container::attach::Attach>("attach", &[]),
             row::<container::commit::Commit>("commit", &[]),
+            row::<container::cp::Cp>("cp", &[]),
             row::<container::create::Create>("create", &[]),
             row::<container::diff::Diff>("diff", &[]),
             row::<container::exec::Exec>("exec", &[]),

@@ -86,6 +86,16 @@ impl Engine {
         Request::new(self, Method::POST, path.into())
     }
 
+    /// A PUT to `path`.
+    pub(crate) fn put(&self, path: impl Into<String>) -> Request<'_> {
+        Request::new(self, Method::PUT, path.into())
+    }
+
+    /// A HEAD of `path`.
+    pub(crate) fn head(&self, path: impl Into<String>) -> Request<'_> {
+        Request::new(self, Method::HEAD, path.into())
+    }
+
     /// A DELETE of `path`.
     pub(crate) fn delete(&self, path: impl Into<String>) -> Request<'_> {
         Request::new(self, Method::DELETE, path.into())

@@ -2,6 +2,7 @@
 
 pub(super) mod attach;
 pub(super) mod commit;
+pub(super) mod cp;
 pub(super) mod create;
 pub(super) mod diff;
 pub(super) mod exec;

@@ -65,7 +65,7 @@ impl Verb for Import {
 }
 
 /// A file, or stdin for `-`, as the body of a request.
-pub(super) async fn file_body(source: &str) -> Result<Body, Failure> {
+pub(in crate::command) async fn file_body(source: &str) -> Result<Body, Failure> {
     use crate::failure::Explain;
     use tokio_util::io::ReaderStream;
     /// How much is read at once (bytes).
