@@ -185,6 +185,16 @@ pub enum Fault {
         /// In [`crate::seccomp::LoadError`]'s words.
         reason: String,
     },
+    /// A hook of the spec failed.
+    #[error("{stage} hook {}: {reason}", path.display())]
+    Hook {
+        /// `createRuntime`, `startContainer` and so on.
+        stage: String,
+        /// Its program.
+        path: PathBuf,
+        /// How it ended, and what it said.
+        reason: String,
+    },
     /// There can be no terminal.
     #[error("terminal: {step}: {errno}")]
     Terminal {

@@ -3,7 +3,10 @@
 //! The engine holds one [`Zygote`]; each [`Zygote::launch`] makes a monitor process, which makes the
 //! container, lives as long as it and is spoken to through a [`Monitor`] handle. Monitors survive the
 //! engine and the zygote; [`Monitor::connect`] finds them again.
+//!
+//! [`bundle`] makes containers of the same pieces for other engines: the operations of the OCI runtime specification.
 
+pub mod bundle;
 pub mod capability;
 pub mod cgroup;
 pub mod device;

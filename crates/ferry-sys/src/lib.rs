@@ -9,6 +9,7 @@ pub mod memory;
 pub mod mount;
 pub mod network;
 pub mod process;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signals;
 mod single_threaded;

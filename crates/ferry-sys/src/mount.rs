@@ -3,6 +3,7 @@
 use std::{
     io, mem,
     os::fd::{AsRawFd, BorrowedFd},
+    ptr,
 };
 
 /// Changes of a mount's attributes.
@@ -72,6 +73,20 @@ pub fn set_attributes(mount: BorrowedFd<'_>, attributes: Attributes, reach: Reac
         Some(Propagation::Shared) => libc::MS_SHARED,
         Some(Propagation::Unbindable) => libc::MS_UNBINDABLE,
     };
+    change(mount, &attr, reach)
+}
+
+/// Makes a detached mount show the ids of its files as `user_namespace` maps them.
+/// Source: mount_setattr(2), MOUNT_ATTR_IDMAP.
+pub fn map_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, reach: Reach) -> io::Result<()> {
+    // SAFETY: `mount_attr` is a plain structure of integers, for which zeroes are a value.
+    let mut attr: libc::mount_attr = unsafe { mem::zeroed() };
+    attr.attr_set = libc::MOUNT_ATTR_IDMAP;
+    attr.userns_fd = user_namespace.as_raw_fd() as u64;
+    change(mount, &attr, reach)
+}
+
+fn change(mount: BorrowedFd<'_>, attr: &libc::mount_attr, reach: Reach) -> io::Result<()> {
     let recursive = match reach {
         Reach::Mount => 0,
         Reach::Tree => libc::AT_RECURSIVE,
@@ -83,8 +98,8 @@ pub fn set_attributes(mount: BorrowedFd<'_>, attributes: Attributes, reach: Reac
             mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH | recursive,
-            &raw const attr,
-            size_of_val(&attr),
+            ptr::from_ref(attr),
+            size_of_val(attr),
         )
     };
     if result == 0 {

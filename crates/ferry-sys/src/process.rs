@@ -68,6 +68,8 @@ impl Namespaces {
     pub const USER: Namespaces = Namespaces(libc::CLONE_NEWUSER as u64);
     /// CLONE_NEWCGROUP.
     pub const CGROUP: Namespaces = Namespaces(libc::CLONE_NEWCGROUP as u64);
+    /// CLONE_NEWTIME: for [`unshare`], of future children only. Source: time_namespaces(7).
+    pub const TIME: Namespaces = Namespaces(0x80);
 
     /// Both sets together.
     #[must_use]
@@ -213,6 +215,26 @@ impl Command {
         let envp = pointers(&self.environment);
         // SAFETY: both lists end in a null pointer and point at strings that `self` keeps.
         unsafe { libc::execve(path.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast()) };
+        io::Error::last_os_error()
+    }
+
+    /// Becomes the program that a descriptor stands for; returns only if that fails.
+    /// Source: execveat(2), AT_EMPTY_PATH.
+    pub fn execute_descriptor(&self, program: BorrowedFd<'_>) -> io::Error {
+        let argv = pointers(&self.arguments);
+        let envp = pointers(&self.environment);
+        // SAFETY: both lists end in a null pointer and point at strings that `self` keeps; the path
+        // is an empty C string.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                program.as_raw_fd(),
+                c"".as_ptr(),
+                argv.as_ptr(),
+                envp.as_ptr(),
+                libc::AT_EMPTY_PATH,
+            )
+        };
         io::Error::last_os_error()
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io, mem,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
 
@@ -48,6 +48,47 @@ pub fn on_child_exit(children: Children) {
             Children::Reaped => libc::SIG_IGN,
         },
     );
+}
+
+/// Blocks these signals and gives a descriptor from which [`next`] reads them. What is forked afterwards has them
+/// blocked too, until [`reset`]. Source: signalfd(2).
+pub fn take_over(numbers: &[i32]) -> io::Result<OwnedFd> {
+    let mut set = mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset(3) initialises the set that it is given.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it was initialised just now.
+    let mut set = unsafe { set.assume_init() };
+    for number in numbers {
+        // SAFETY: the set is initialised; a number that is no signal is refused.
+        unsafe { libc::sigaddset(&raw mut set, *number) };
+    }
+    // SAFETY: the set is initialised; no old set is asked for.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
+    // SAFETY: the set is initialised and lives through the call.
+    let number = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) };
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: on success the kernel has made a new descriptor of which nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Waits for a signal at a descriptor of [`take_over`]. The number is the structure's first member.
+pub fn next(descriptor: BorrowedFd<'_>) -> io::Result<i32> {
+    let mut information = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    // SAFETY: the buffer is as long as is said.
+    let bytes = unsafe {
+        libc::read(
+            descriptor.as_raw_fd(),
+            information.as_mut_ptr().cast(),
+            information.len(),
+        )
+    };
+    if bytes < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let [a, b, c, d, ..] = information;
+    Ok(i32::from_ne_bytes([a, b, c, d]))
 }
 
 /// Sends a signal, real-time ones included. Source: pidfd_send_signal(2).

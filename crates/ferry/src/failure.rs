@@ -20,6 +20,11 @@ impl ExitStatus {
     /// The container's command does not exist.
     pub(crate) const NOT_FOUND: Self = Self(127);
 
+    /// A status that the OCI runtime command line has of its own.
+    pub(crate) const fn of_runtime(code: u8) -> Self {
+        Self(code)
+    }
+
     /// The status of a container's process as the engine reports it; what does not fit in eight bits keeps its low byte, as at exit(2).
     pub(crate) fn of_container(code: i64) -> Self {
         Self(code.to_le_bytes()[0])

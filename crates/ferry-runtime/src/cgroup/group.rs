@@ -44,7 +44,10 @@ impl Cgroup {
     /// Path below the mount points, as `/proc/<pid>/cgroup` shows it.
     #[must_use]
     pub fn path(&self) -> String {
-        format!("/{}/{}", self.parent.path().as_str(), self.name.as_str())
+        match self.parent.path().as_str() {
+            "" => format!("/{}", self.name.as_str()),
+            parent => format!("/{parent}/{}", self.name.as_str()),
+        }
     }
 
     /// Moves the calling thread, the only one of its process, into the group in every hierarchy.

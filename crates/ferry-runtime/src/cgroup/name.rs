@@ -39,6 +39,17 @@ impl ParentPath {
         Ok(ParentPath(relative.to_owned()))
     }
 
+    /// The top of every hierarchy.
+    #[must_use]
+    pub fn top() -> ParentPath {
+        ParentPath(String::new())
+    }
+
+    /// Its components.
+    pub(super) fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/').filter(|component| !component.is_empty())
+    }
+
     /// The path without leading or trailing `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -109,6 +120,9 @@ impl From<ChildName> for String {
 impl TryFrom<String> for ParentPath {
     type Error = Error;
     fn try_from(path: String) -> Result<Self, Error> {
+        if path.is_empty() {
+            return Ok(ParentPath::top());
+        }
         ParentPath::parse(&path)
     }
 }

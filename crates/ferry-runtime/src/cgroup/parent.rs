@@ -86,6 +86,20 @@ impl Parent {
         Ok(self.child(name))
     }
 
+    /// As [`Self::create`], for a parent that others made and use: on version 1 the child gets CPUs and memory
+    /// nodes, without which nobody could enter it.
+    pub fn create_among_others(&self, name: &ChildName) -> Result<Cgroup, Error> {
+        let child = self.create(name)?;
+        for (place, hierarchy, directory) in self.places() {
+            if hierarchy.version == Version::V1 && hierarchy.controllers.contains(&Controller::Cpuset) {
+                let initialise = || initialise_cpuset(directory, open_directory(directory, name.as_str())?.as_fd());
+                let path = self.child_path(place, name);
+                initialise().map_err(|errno| file::failed("initialise the cpuset of", &path, errno))?;
+            }
+        }
+        Ok(child)
+    }
+
     /// A handle on a child, whether or not it exists.
     #[must_use]
     pub fn child(&self, name: &ChildName) -> Cgroup {
@@ -154,7 +168,7 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 fn open_in(hierarchy: &Hierarchy, path: &ParentPath) -> Result<OwnedFd, Error> {
     let mut at = hierarchy.mount_point.clone();
     let mut directory = open_directory(CWD, &at).map_err(|errno| file::failed("open", &at, errno))?;
-    for component in path.as_str().split('/') {
+    for component in path.components() {
         hand_down(hierarchy, directory.as_fd()).map_err(|errno| not_handed_down(&at, errno))?;
         at.push(component);
         match rustix::fs::mkdirat(&directory, component, DIRECTORY_MODE) {

@@ -1,24 +1,36 @@
 //! A new container's first process.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
 
 use ferry_sys::{
     SingleThreaded,
     process::{CloneOptions, Forked, Namespaces, ParentOfNew, Personality, clone, exit_now, set_personality, unshare},
 };
+use oci_spec::runtime::Hook;
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::write,
-    process::{Signal, set_parent_process_death_signal, setsid},
+    process::{Gid, Signal, Uid, set_parent_process_death_signal, setsid},
     system::{setdomainname, sethostname},
+    thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_gid, set_thread_res_uid},
 };
 
 use super::{
-    NamespacePlan, ProcessPlan,
+    NamespacePlan, ProcessPlan, hook,
     process::{Console, tell},
     sysctl,
 };
-use crate::{Fault, cgroup::Cgroup, emulation, profile::Sysctl, protocol::Event, rootfs::Plan};
+use crate::{
+    Fault,
+    cgroup::Cgroup,
+    emulation,
+    profile::Sysctl,
+    protocol::{self, Event},
+    rootfs::Plan,
+};
 
 /// A container to be, as its first process finds it.
 #[derive(Debug)]
@@ -27,6 +39,12 @@ pub(crate) struct ContainerPlan {
     pub(crate) namespaces: NamespacePlan,
     pub(crate) cgroup: Cgroup,
     pub(crate) emulation: Option<emulation::Namespace>,
+    /// The user namespace that it lives in, entered after all that exist.
+    pub(crate) user: Option<OwnedFd>,
+    /// Offsets of its clocks, in the kernel's form. Source: time_namespaces(7).
+    pub(crate) time_offsets: Option<String>,
+    /// What is done before its root replaces the host's.
+    pub(crate) before_root: Option<BeforeRoot>,
     pub(crate) hostname: Option<String>,
     pub(crate) domainname: Option<String>,
     pub(crate) sysctls: Vec<Sysctl>,
@@ -34,6 +52,15 @@ pub(crate) struct ContainerPlan {
     pub(crate) personality: Option<Personality>,
     pub(crate) root: Plan,
     pub(crate) process: ProcessPlan,
+}
+
+/// What others do while a container's namespaces exist and its root is not yet entered.
+#[derive(Debug)]
+pub(crate) struct BeforeRoot {
+    /// Where the root is attached meanwhile, as hooks expect it.
+    pub(crate) root: PathBuf,
+    /// What the container's process itself runs.
+    pub(crate) create_container: Vec<Hook>,
 }
 
 /// How the first process comes into its cgroup.
@@ -49,7 +76,7 @@ impl ContainerPlan {
     /// Whether a process in between is needed: one that enters a user namespace before the others
     /// are made, or a pid namespace, which only children are in.
     pub(crate) fn needs_launcher(&self) -> bool {
-        self.emulation.is_some() || self.namespaces.joins_pid()
+        self.emulation.is_some() || self.user.is_some() || self.namespaces.new_time || self.namespaces.joins_pid()
     }
 
     /// The life of the process in between: it makes the first process as its sibling, and ends.
@@ -81,6 +108,21 @@ impl ContainerPlan {
             self.process.raise_limits()?;
             emulation.enter()?;
         }
+        let clocks = match self.namespaces.new_time {
+            // Opened with the host's rights, which count when it is written.
+            true => Some(open_clocks()?),
+            false => None,
+        };
+        if let Some(user) = &self.user {
+            self.process.raise_limits()?;
+            enter_user_namespace(user)?;
+        }
+        if let Some(clocks) = clocks {
+            unshare(self.proof, Namespaces::TIME).map_err(Fault::system("unshare time"))?;
+            if let Some(offsets) = &self.time_offsets {
+                write(&clocks, offsets.as_bytes()).map_err(Fault::system("write /proc/self/timens_offsets"))?;
+            }
+        }
         let options = CloneOptions {
             namespaces: self.namespaces.new,
             parent: ParentOfNew::CallersParent,
@@ -100,7 +142,7 @@ impl ContainerPlan {
 
     fn run_inside(mut self, channel: &OwnedFd) -> ! {
         die_with_parent();
-        let root = match self.build() {
+        let root = match self.build(channel.as_fd()) {
             Ok(root) => root,
             Err(fault) => fail(channel.as_fd(), fault),
         };
@@ -118,7 +160,7 @@ impl ContainerPlan {
     }
 
     /// From namespaces that are still like the host's to a root with everything in it.
-    fn build(&mut self) -> Result<OwnedFd, Fault> {
+    fn build(&mut self, channel: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
         if self.namespaces.new_cgroup {
             unshare(self.proof, Namespaces::CGROUP).map_err(Fault::system("unshare cgroup"))?;
         }
@@ -140,8 +182,36 @@ impl ContainerPlan {
         }
         sysctl::apply(&self.sysctls)?;
         self.root.mount_fresh()?;
-        self.root.enter()?;
-        self.root.furnish()
+        match (&self.before_root, self.namespaces.joins_mount()) {
+            (None, false) => {
+                self.root.enter()?;
+                self.root.furnish()
+            }
+            (Some(before), joins_mount) => self.build_in_sight(channel, before, joins_mount),
+            (None, true) => Err(Fault::Spec {
+                member: "linux.namespaces".to_owned(),
+                problem: "a mount namespace is joined, and there is no place in it for the root".to_owned(),
+            }),
+        }
+    }
+
+    /// Puts the root together at its place in the host's tree, where hooks look for it, before it is entered.
+    fn build_in_sight(&self, channel: BorrowedFd<'_>, before: &BeforeRoot, joined: bool) -> Result<OwnedFd, Fault> {
+        if !joined {
+            self.root.leave_the_host_alone()?;
+        }
+        self.root.attach_at(&before.root)?;
+        self.root.furnish_unentered()?;
+        tell(channel, &Event::Prepared, &[]).ok_or(Fault::Died)?;
+        let state = protocol::receive(channel)
+            .map_err(Fault::system("recvmsg"))?
+            .ok_or(Fault::Died)?;
+        hook::run_all(&before.create_container, "createContainer", &state.body)?;
+        if joined {
+            self.root.enter_among_others()
+        } else {
+            self.root.enter_attached()
+        }
     }
 }
 
@@ -166,8 +236,32 @@ pub(super) fn finish(channel: BorrowedFd<'_>, error: Option<crate::StartError>) 
     exit_now(code.into())
 }
 
+/// Moves the caller into a user namespace and makes it root there, if that has one.
+pub(super) fn enter_user_namespace(user: &OwnedFd) -> Result<(), Fault> {
+    move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User)).map_err(|errno| Fault::Namespace {
+        kind: "user".to_owned(),
+        path: None,
+        errno: errno.into(),
+    })?;
+    // A map without an id 0: then the caller stays who it is, with all rights inside.
+    let _ = set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT);
+    let _ = set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT);
+    Ok(())
+}
+
+fn open_clocks() -> Result<OwnedFd, Fault> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    openat(CWD, "/proc/self/timens_offsets", flags, Mode::empty())
+        .map_err(Fault::system("open /proc/self/timens_offsets"))
+}
+
 /// Engine and monitors are below the containers for the OOM killer: undone here.
+///
+/// Without a score it stays what it is.
 pub(super) fn set_oom_score(asked: Option<i32>) -> Result<(), Fault> {
+    let Some(score) = asked else {
+        return Ok(());
+    };
     let fault = |errno: rustix::io::Errno| Fault::System {
         call: "write /proc/self/oom_score_adj".to_owned(),
         errno: errno.into(),
@@ -179,7 +273,6 @@ pub(super) fn set_oom_score(asked: Option<i32>) -> Result<(), Fault> {
         Mode::empty(),
     )
     .map_err(fault)?;
-    let score = asked.unwrap_or(0);
     match write(&file, score.to_string().as_bytes()) {
         // Where the engine itself is above 0 and may not lower it, its containers are there too.
         Err(errno) if score != 0 => Err(fault(errno)),

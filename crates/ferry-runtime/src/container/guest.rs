@@ -30,6 +30,8 @@ pub(crate) struct GuestPlan {
     pub(crate) host: OwnedFd,
     /// Whether that is in another user namespace.
     pub(crate) user_namespace: bool,
+    /// Whether it is in another time namespace.
+    pub(crate) time_namespace: bool,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) process: ProcessPlan,
 }
@@ -68,6 +70,9 @@ impl GuestPlan {
             self.process.raise_limits()?;
             namespaces |= ThreadNameSpaceType::USER;
         }
+        if self.time_namespace {
+            namespaces |= ThreadNameSpaceType::TIME;
+        }
         move_into_thread_name_spaces(self.host.as_fd(), namespaces).map_err(|errno| Fault::Namespace {
             kind: "container's".to_owned(),
             path: None,
@@ -77,6 +82,7 @@ impl GuestPlan {
         if let Streams::Pipes { stdin, stdout, stderr } = &self.process.streams {
             keep.extend(stdin.iter().chain([stdout, stderr]).map(AsRawFd::as_raw_fd));
         }
+        keep.extend(self.process.kept_descriptors());
         close_from(3, &keep, Closing::Now).map_err(Fault::system("close_range"))?;
         let options = CloneOptions {
             namespaces: Namespaces::NONE,

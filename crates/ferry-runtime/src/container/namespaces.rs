@@ -8,7 +8,7 @@ use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::Fault;
 
@@ -19,6 +19,10 @@ pub(crate) struct NamespacePlan {
     pub(crate) new: Namespaces,
     /// Whether it gets a cgroup namespace, which can only be made inside its cgroup.
     pub(crate) new_cgroup: bool,
+    /// Whether it gets a user namespace, which is made beforehand.
+    pub(crate) new_user: bool,
+    /// Whether it gets a time namespace, which only children are in.
+    pub(crate) new_time: bool,
     pub(super) joined: Vec<Joined>,
 }
 
@@ -29,12 +33,33 @@ pub(super) struct Joined {
 }
 
 impl NamespacePlan {
-    /// Reads a spec. User and time namespaces of a container's own are not supported yet.
+    /// Reads a spec of the engine's, which has no user or time namespace of a container's own.
     pub(crate) fn of(spec: &Spec) -> Result<NamespacePlan, Fault> {
+        let plan = NamespacePlan::of_bundle(spec)?;
+        for (kind, is_new) in [("user", plan.new_user), ("time", plan.new_time)] {
+            if is_new {
+                return Err(Fault::Unsupported {
+                    what: format!("a new {kind} namespace"),
+                });
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Reads a spec.
+    pub(crate) fn of_bundle(spec: &Spec) -> Result<NamespacePlan, Fault> {
         let mut plan = NamespacePlan::default();
         let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+        let mut seen = Vec::new();
         for namespace in list.into_iter().flatten() {
             let kind = namespace.typ();
+            if seen.contains(&kind) {
+                return Err(Fault::Spec {
+                    member: "linux.namespaces".to_owned(),
+                    problem: format!("names the {} namespace twice", name(kind)),
+                });
+            }
+            seen.push(kind);
             if let Some(path) = namespace.path() {
                 plan.joined.push(Joined {
                     kind,
@@ -44,15 +69,12 @@ impl NamespacePlan {
             }
             match kind {
                 LinuxNamespaceType::Cgroup => plan.new_cgroup = true,
-                LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                    return Err(Fault::Unsupported {
-                        what: format!("a new {} namespace", name(kind)),
-                    });
-                }
+                LinuxNamespaceType::User => plan.new_user = true,
+                LinuxNamespaceType::Time => plan.new_time = true,
                 kind => plan.new = plan.new.with(bit(kind)),
             }
         }
-        if !plan.new.contains(Namespaces::MOUNT) {
+        if !plan.is_separate(LinuxNamespaceType::Mount) {
             return Err(Fault::Unsupported {
                 what: "a container without a mount namespace of its own".to_owned(),
             });
@@ -72,22 +94,52 @@ impl NamespacePlan {
 
     /// Moves the caller, or for the pid namespace its future children, into those that are joined.
     pub(crate) fn join(&self) -> Result<(), Fault> {
-        for Joined { kind, path } in &self.joined {
-            let fault = |errno: rustix::io::Errno| Fault::Namespace {
-                kind: name(*kind).to_owned(),
-                path: Some(path.clone()),
-                errno: errno.into(),
-            };
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-            let namespace = openat(CWD, path, flags, Mode::empty()).map_err(fault)?;
-            move_into_link_name_space(namespace.as_fd(), Some(link(*kind))).map_err(fault)?;
+        // All are opened before the first is entered: in another mount namespace paths are others.
+        let opened: Vec<(&Joined, OwnedFd)> = self
+            .joined
+            .iter()
+            .map(|joined| Ok((joined, joined.open()?)))
+            .collect::<Result<_, Fault>>()?;
+        for (joined, namespace) in opened {
+            move_into_link_name_space(namespace.as_fd(), Some(link(joined.kind))).map_err(|e| joined.fault(e))?;
         }
         Ok(())
+    }
+
+    /// Takes the user namespace that is to be joined out of the plan, opened: it is entered last of all.
+    pub(crate) fn take_user(&mut self) -> Result<Option<OwnedFd>, Fault> {
+        let is_user = |joined: &Joined| joined.kind == LinuxNamespaceType::User;
+        match self.joined.iter().position(is_user) {
+            Some(place) => self.joined.remove(place).open().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a mount namespace is joined, whose root is not the container's to replace.
+    pub(crate) fn joins_mount(&self) -> bool {
+        self.joined
+            .iter()
+            .any(|joined| joined.kind == LinuxNamespaceType::Mount)
     }
 
     /// Whether a pid namespace is joined, for which a further child is needed.
     pub(crate) fn joins_pid(&self) -> bool {
         self.joined.iter().any(|joined| joined.kind == LinuxNamespaceType::Pid)
+    }
+}
+
+impl Joined {
+    fn open(&self) -> Result<OwnedFd, Fault> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        openat(CWD, &self.path, flags, Mode::empty()).map_err(|errno| self.fault(errno))
+    }
+
+    fn fault(&self, errno: rustix::io::Errno) -> Fault {
+        Fault::Namespace {
+            kind: name(self.kind).to_owned(),
+            path: Some(self.path.clone()),
+            errno: errno.into(),
+        }
     }
 }
 

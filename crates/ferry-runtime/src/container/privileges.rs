@@ -1,7 +1,14 @@
 //! Giving up what the process is not to have: capabilities, ids, system calls.
 
+use std::{
+    io::IoSlice,
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
 use ferry_sys::descriptors::{Closing, close_from};
 use rustix::{
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
     process::{Gid, Signal, Uid, set_parent_process_death_signal},
     thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
@@ -14,11 +21,35 @@ use crate::{
 };
 
 /// What a process may do when its program begins.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Privileges {
     pub(crate) capabilities: CapabilitySets,
     pub(crate) no_new_privileges: bool,
     pub(crate) seccomp: Option<seccomp::Program>,
+    /// Who answers the calls that the filter reports, if it reports any.
+    pub(crate) seccomp_listener: Option<SeccompListener>,
+    /// What becomes of the process when its parent ends.
+    pub(crate) orphan: Orphan,
+    /// Descriptors after the standard streams that the program gets too.
+    pub(crate) kept_descriptors: i32,
+}
+
+/// What becomes of a process when its parent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orphan {
+    /// It is killed: a monitor's death must not leave it unwatched.
+    Dies,
+    /// It goes on as soon as it is ready: who made it has nothing more to do with it.
+    GoesOn,
+}
+
+/// Where the descriptor goes by which reported calls are answered.
+#[derive(Debug)]
+pub(crate) struct SeccompListener {
+    /// A connection to whoever listens.
+    pub(crate) connection: OwnedFd,
+    /// What goes with it. Source: OCI runtime-spec config-linux.md#containerprocessstate.
+    pub(crate) state: Vec<u8>,
 }
 
 impl Privileges {
@@ -28,7 +59,7 @@ impl Privileges {
     /// loads before capabilities drop and must allow what follows it here, as Docker's profile does.
     /// Source: seccomp(2), capabilities(7).
     pub(crate) fn drop_to(&self, identity: &Identity) -> Result<(), Fault> {
-        close_from(3, &[], Closing::OnExec).map_err(Fault::system("close_range"))?;
+        close_from(3 + self.kept_descriptors, &[], Closing::OnExec).map_err(Fault::system("close_range"))?;
         if !self.no_new_privileges {
             self.load_seccomp()?;
         }
@@ -37,8 +68,10 @@ impl Privileges {
         capability::keep_across_setuid().map_err(privileges)?;
         become_user(identity)?;
         sets.apply().map_err(privileges)?;
-        // A change of ids forgets it. Source: prctl(2), PR_SET_PDEATHSIG.
-        set_parent_process_death_signal(Some(Signal::KILL)).map_err(Fault::system("prctl"))?;
+        if self.orphan == Orphan::Dies {
+            // A change of ids forgets it. Source: prctl(2), PR_SET_PDEATHSIG.
+            set_parent_process_death_signal(Some(Signal::KILL)).map_err(Fault::system("prctl"))?;
+        }
         if self.no_new_privileges {
             set_no_new_privs(true).map_err(Fault::system("set no_new_privs"))?;
             self.load_seccomp()?;
@@ -61,9 +94,27 @@ impl Privileges {
         let Some(program) = &self.seccomp else {
             return Ok(());
         };
-        program.load().map_err(|error| Fault::Seccomp {
+        let fault = |error: seccomp::LoadError| Fault::Seccomp {
             reason: error.to_string(),
-        })
+        };
+        let Some(listener) = &self.seccomp_listener else {
+            return program.load().map_err(fault);
+        };
+        let descriptor = program.load_with_listener().map_err(fault)?;
+        listener.send(descriptor.as_fd())
+    }
+}
+
+impl SeccompListener {
+    fn send(&self, descriptor: BorrowedFd<'_>) -> Result<(), Fault> {
+        let descriptors = [descriptor];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let body = [IoSlice::new(&self.state)];
+        sendmsg(&self.connection, &body, &mut control, SendFlags::NOSIGNAL)
+            .map(drop)
+            .map_err(Fault::system("send the seccomp descriptor to its listener"))
     }
 }
 

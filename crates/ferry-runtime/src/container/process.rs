@@ -3,19 +3,24 @@
 
 use std::{
     ffi::CString,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::PathBuf,
 };
 
-use oci_spec::runtime::Process;
+use ferry_sys::scheduling::{self, IoClass, Scheduling};
+use oci_spec::runtime::{Hook, Process};
 use rustix::{
-    fs::Mode,
-    process::{fchdir, getcwd, umask},
+    fs::{CWD, Mode, OFlags, openat},
+    io::{retry_on_intr, write},
+    net::{SocketFlags, accept_with},
+    process::{fchdir, getcwd, set_parent_process_death_signal, umask},
+    thread::{CpuSet, sched_setaffinity},
 };
 
 use super::{
+    hook,
     limits::{self, Limit},
-    privileges::Privileges,
+    privileges::{Orphan, Privileges, SeccompListener},
     program::become_program,
     stdio::{self, Streams, Terminal},
     user::{self, Identity},
@@ -35,12 +40,62 @@ pub(crate) struct ProcessPlan {
     args: Vec<String>,
     env: Vec<String>,
     cwd: PathBuf,
-    user: String,
-    groups: Vec<String>,
+    who: Who,
     umask: u32,
     limits: Vec<Limit>,
     privileges: Privileges,
+    treatment: Treatment,
+    gate: Gate,
     pub(crate) streams: Streams,
+}
+
+/// Who the process runs as.
+#[derive(Debug)]
+enum Who {
+    /// In the words of an image, resolved inside the root.
+    Named { user: String, groups: Vec<String> },
+    /// As a spec says it; the root is asked for the home folder alone.
+    Numbered { uid: u32, gid: u32, groups: Vec<u32> },
+}
+
+/// How the kernel is to treat the process: what an engine leaves alone and a bundle may ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Treatment {
+    pub(crate) scheduling: Option<Scheduling>,
+    pub(crate) io_priority: Option<(IoClass, u16)>,
+    pub(crate) memory_policy: Option<MemoryPolicy>,
+    pub(crate) cpus: Option<CpuSet>,
+    /// Files of /proc/thread-self with what is written there for the program to come: the labels of
+    /// security modules.
+    pub(crate) labels: Vec<(&'static str, String)>,
+}
+
+/// Where the process' memory comes from. Source: set_mempolicy(2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemoryPolicy {
+    pub(crate) mode: i32,
+    pub(crate) nodes: Vec<u64>,
+}
+
+/// Whose word a ready process waits for.
+#[derive(Debug)]
+pub(crate) enum Gate {
+    /// That of whoever made it.
+    Maker,
+    /// That of whoever connects here, as `start` does; hooks are run before the program.
+    Caller { listener: OwnedFd, hooks: Vec<Hook> },
+}
+
+/// A process of a bundle, beyond what its spec says.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) streams: Streams,
+    pub(crate) seccomp: Option<seccomp::Program>,
+    pub(crate) seccomp_listener: Option<SeccompListener>,
+    pub(crate) treatment: Treatment,
+    pub(crate) orphan: Orphan,
+    pub(crate) kept_descriptors: i32,
+    pub(crate) gate: Gate,
 }
 
 /// A process that has only to be let go.
@@ -73,6 +128,43 @@ impl ProcessPlan {
         seccomp: Option<seccomp::Program>,
         streams: Streams,
     ) -> Result<(ProcessPlan, Vec<Warning>), Fault> {
+        let numeric = process.user().additional_gids().iter().flatten().map(u32::to_string);
+        let who = Who::Named {
+            user: user.to_owned(),
+            groups: groups.iter().cloned().chain(numeric).collect(),
+        };
+        let surroundings = Surroundings {
+            streams,
+            seccomp,
+            seccomp_listener: None,
+            treatment: Treatment::default(),
+            orphan: Orphan::Dies,
+            kept_descriptors: 0,
+            gate: Gate::Maker,
+        };
+        ProcessPlan::new(id, process, who, surroundings)
+    }
+
+    /// Reads the process of a bundle's spec, or one that is to be executed in its container.
+    pub(crate) fn of_bundle(
+        id: &str,
+        process: &Process,
+        surroundings: Surroundings,
+    ) -> Result<(ProcessPlan, Vec<Warning>), Fault> {
+        let who = Who::Numbered {
+            uid: process.user().uid(),
+            gid: process.user().gid(),
+            groups: process.user().additional_gids().clone().unwrap_or_default(),
+        };
+        ProcessPlan::new(id, process, who, surroundings)
+    }
+
+    fn new(
+        id: &str,
+        process: &Process,
+        who: Who,
+        surroundings: Surroundings,
+    ) -> Result<(ProcessPlan, Vec<Warning>), Fault> {
         let spec = |member: &str, problem: &str| Fault::Spec {
             member: member.to_owned(),
             problem: problem.to_owned(),
@@ -84,15 +176,13 @@ impl ProcessPlan {
         if !process.cwd().is_absolute() && !process.cwd().as_os_str().is_empty() {
             return Err(spec("process.cwd", "is not absolute"));
         }
-        let numeric = process.user().additional_gids().iter().flatten().map(u32::to_string);
         let (limits, warnings) = limits::clamp(process.rlimits().as_deref().unwrap_or_default());
         let plan = ProcessPlan {
             id: id.to_owned(),
             args,
             env: process.env().clone().unwrap_or_default(),
             cwd: process.cwd().clone(),
-            user: user.to_owned(),
-            groups: groups.iter().cloned().chain(numeric).collect(),
+            who,
             umask: process.user().umask().unwrap_or(UMASK_DEFAULT),
             limits,
             privileges: Privileges {
@@ -102,9 +192,14 @@ impl ProcessPlan {
                     .map(CapabilitySets::from_oci)
                     .unwrap_or_default(),
                 no_new_privileges: process.no_new_privileges().unwrap_or(false),
-                seccomp,
+                seccomp: surroundings.seccomp,
+                seccomp_listener: surroundings.seccomp_listener,
+                orphan: surroundings.orphan,
+                kept_descriptors: surroundings.kept_descriptors,
             },
-            streams,
+            treatment: surroundings.treatment,
+            gate: surroundings.gate,
+            streams: surroundings.streams,
         };
         Ok((plan, warnings))
     }
@@ -118,7 +213,7 @@ impl ProcessPlan {
         }
         let terminal = match self.streams {
             Streams::Terminal(size) => Some(Terminal::open(root, size)?),
-            Streams::Pipes { .. } => None,
+            Streams::Pipes { .. } | Streams::Inherited => None,
         };
         if let (Some(terminal), Console::Mounted) = (&terminal, console) {
             attach_console(root, terminal.process_side.as_fd())?;
@@ -129,8 +224,17 @@ impl ProcessPlan {
         {
             *stdin = Some(stdio::no_input(root)?);
         }
-        let identity = user::resolve(root, &self.user, &self.groups)?;
-        if !self.env.iter().any(|entry| entry.starts_with("HOME=")) {
+        let wants_home = !self.env.iter().any(|entry| entry.starts_with("HOME="));
+        let identity = match &self.who {
+            Who::Named { user, groups } => user::resolve(root, user, groups)?,
+            Who::Numbered { uid, gid, groups } => Identity {
+                uid: *uid,
+                gid: *gid,
+                groups: groups.clone(),
+                home: wants_home.then(|| user::home_of(root, *uid)).flatten(),
+            },
+        };
+        if wants_home {
             self.env
                 .push(format!("HOME={}", identity.home.as_deref().unwrap_or("/")));
         }
@@ -141,6 +245,13 @@ impl ProcessPlan {
             terminal,
             cwd,
         })
+    }
+
+    /// Descriptors that it needs until its program begins, or beyond.
+    pub(super) fn kept_descriptors(&self) -> Vec<i32> {
+        let listener = self.privileges.seccomp_listener.iter();
+        let listener = listener.map(|listener| listener.connection.as_raw_fd());
+        (3..3 + self.privileges.kept_descriptors).chain(listener).collect()
     }
 
     /// To be done before a user namespace is entered.
@@ -165,12 +276,36 @@ impl ReadyProcess {
             .iter()
             .map(|terminal| terminal.controller.as_fd())
             .collect();
+        if self.plan.privileges.orphan == Orphan::GoesOn
+            && let Err(errno) = set_parent_process_death_signal(None)
+        {
+            return Some(StartError::Failed(Fault::system("prctl")(errno)));
+        }
         tell(channel, &Event::Ready, &controller)?;
-        protocol::receive(channel).ok().flatten()?;
-        Some(match self.prepare() {
+        drop(controller);
+        match &self.plan.gate {
+            Gate::Maker => {
+                protocol::receive(channel).ok().flatten()?;
+                Some(self.become_program())
+            }
+            Gate::Caller { listener, hooks } => {
+                let (caller, state) = await_caller(listener)?;
+                let error = match hook::run_all(hooks, "startContainer", &state) {
+                    Ok(()) => self.become_program(),
+                    Err(fault) => StartError::Failed(fault),
+                };
+                // Whoever made this process is gone, and with it the other channel.
+                tell(caller.as_fd(), &Event::NotStarted(error), &[]);
+                None
+            }
+        }
+    }
+
+    fn become_program(&self) -> StartError {
+        match self.prepare() {
             Ok(()) => become_program(&self.plan.args, &self.plan.env),
             Err(fault) => StartError::Failed(fault),
-        })
+        }
     }
 
     fn prepare(&self) -> Result<(), Fault> {
@@ -188,8 +323,10 @@ impl ReadyProcess {
             ) => {
                 stdio::install(stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), &self.identity)?;
             }
+            (None, Streams::Inherited) => stdio::hand_over(&self.identity),
             (None, Streams::Pipes { stdin: None, .. } | Streams::Terminal(_)) => {}
         }
+        self.plan.treatment.apply()?;
         self.enter_cwd()?;
         limits::apply(&self.plan.limits)?;
         umask(Mode::from_raw_mode(self.plan.umask));
@@ -205,6 +342,45 @@ impl ReadyProcess {
             Ok(())
         } else {
             Err(self.plan.cwd_fault(rustix::io::Errno::NOENT.into()))
+        }
+    }
+}
+
+impl Treatment {
+    fn apply(&self) -> Result<(), Fault> {
+        if let Some(cpus) = &self.cpus {
+            sched_setaffinity(None, cpus).map_err(Fault::system("sched_setaffinity"))?;
+        }
+        if let Some(scheduling) = self.scheduling {
+            scheduling::set_scheduling(scheduling).map_err(Fault::system("sched_setattr"))?;
+        }
+        if let Some((class, level)) = self.io_priority {
+            scheduling::set_io_priority(class, level).map_err(Fault::system("ioprio_set"))?;
+        }
+        if let Some(policy) = &self.memory_policy {
+            scheduling::set_memory_policy(policy.mode, &policy.nodes).map_err(Fault::system("set_mempolicy"))?;
+        }
+        for (file, label) in &self.labels {
+            let path = format!("/proc/thread-self/{file}");
+            let fault = |errno: rustix::io::Errno| Fault::System {
+                call: format!("write {label:?} to {path}"),
+                errno: errno.into(),
+            };
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let opened = openat(CWD, &path, flags, Mode::empty()).map_err(fault)?;
+            write(&opened, label.as_bytes()).map_err(fault)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for somebody who means it: a connection that says nothing was a look whether anybody waits here.
+/// What is said is the container's state, for hooks.
+fn await_caller(listener: &OwnedFd) -> Option<(OwnedFd, Vec<u8>)> {
+    loop {
+        let caller = retry_on_intr(|| accept_with(listener, SocketFlags::CLOEXEC)).ok()?;
+        if let Ok(Some(frame)) = protocol::receive(caller.as_fd()) {
+            return Some((caller, frame.body));
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Streams {
     },
     /// A terminal that is made inside the container.
     Terminal(WindowSize),
+    /// Those that the maker has itself.
+    Inherited,
 }
 
 /// A new terminal.
@@ -108,7 +110,20 @@ pub(super) fn install(
     if identity.uid == 0 {
         return Ok(());
     }
-    for stream in [stdin, stdout, stderr] {
+    give(identity, [stdin, stdout, stderr]);
+    Ok(())
+}
+
+/// Lets the process' user open anew what it has from its maker.
+pub(super) fn hand_over(identity: &Identity) {
+    use rustix::stdio::{stderr, stdin, stdout};
+    if identity.uid != 0 {
+        give(identity, [stdin(), stdout(), stderr()]);
+    }
+}
+
+fn give(identity: &Identity, streams: [BorrowedFd<'_>; 3]) {
+    for stream in streams {
         let is_null = fstat(stream).is_ok_and(|stat| (major(stat.st_rdev), minor(stat.st_rdev)) == NULL);
         if !is_null {
             // The group stays, as it is `tty` for terminals. Fails where ids are not mapped: then
@@ -116,7 +131,6 @@ pub(super) fn install(
             let _ = fchown(stream, Some(Uid::from_raw(identity.uid)), None::<Gid>);
         }
     }
-    Ok(())
 }
 
 const NULL: (u32, u32) = (1, 3);

@@ -1,6 +1,6 @@
 //! Kernel parameters of a container's own namespaces.
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::write,
@@ -24,6 +24,45 @@ pub(crate) fn parse(spec: &Spec) -> Result<Vec<Sysctl>, Fault> {
     // A map has no order; failures are to be the same each time.
     sysctls.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(sysctls)
+}
+
+/// As [`parse`], for a bundle: a namespace that is joined may be changed too, unless it is the caller's own.
+pub(crate) fn parse_for_bundle(spec: &Spec) -> Result<Vec<Sysctl>, Fault> {
+    let Some(linux) = spec.linux() else {
+        return Ok(Vec::new());
+    };
+    let namespaces = linux.namespaces().as_deref().unwrap_or_default();
+    let is_own = |kind| {
+        let own = namespaces.iter().find(|own| own.typ() == kind);
+        own.is_some_and(|own| own.path().as_ref().is_none_or(|path| !is_the_callers(path, kind)))
+    };
+    let refuse = |error: crate::profile::SysctlError| Fault::SysctlNotAllowed {
+        reason: error.to_string(),
+    };
+    let mut sysctls = linux
+        .sysctl()
+        .iter()
+        .flatten()
+        .map(|(name, value)| Sysctl::parse_for(name, value, is_own).map_err(refuse))
+        .collect::<Result<Vec<_>, _>>()?;
+    sysctls.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(sysctls)
+}
+
+/// Whether a path leads to the namespace that the caller is in; what cannot be looked at counts as that.
+fn is_the_callers(path: &std::path::Path, kind: LinuxNamespaceType) -> bool {
+    let file = match kind {
+        LinuxNamespaceType::Network => "net",
+        LinuxNamespaceType::Ipc => "ipc",
+        LinuxNamespaceType::Uts => "uts",
+        LinuxNamespaceType::User => "user",
+        _ => return true,
+    };
+    let own = rustix::fs::stat(format!("/proc/self/ns/{file}"));
+    match (own, rustix::fs::stat(path)) {
+        (Ok(own), Ok(other)) => (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino),
+        _ => true,
+    }
 }
 
 /// Sets them for the caller's namespaces; /proc is the host's still.

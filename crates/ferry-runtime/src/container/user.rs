@@ -48,6 +48,13 @@ pub(crate) fn resolve(root: BorrowedFd<'_>, user: &str, more_groups: &[String]) 
     resolve_by(&passwd, &group, user, more_groups)
 }
 
+/// The home folder of the user with this number, if the root's /etc/passwd names one.
+pub(crate) fn home_of(root: BorrowedFd<'_>, uid: u32) -> Option<String> {
+    let passwd = read(root, "etc/passwd").ok()?;
+    let user = passwd.lines().filter_map(parse_user).find(|user| user.uid == uid)?;
+    Some(user.home.to_owned()).filter(|home| !home.is_empty())
+}
+
 pub(crate) fn resolve_by(passwd: &str, group: &str, user: &str, more_groups: &[String]) -> Result<Identity, UserFault> {
     let (user, explicit_group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),

@@ -6,4 +6,5 @@ mod zygote;
 
 pub use monitor::{AttachOptions, Monitor};
 pub use remains::Remains;
+pub(crate) use zygote::seal;
 pub use zygote::{Zygote, ZygoteOptions};

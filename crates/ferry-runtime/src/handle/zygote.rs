@@ -283,7 +283,7 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Copies a program to where nobody can change it.
-fn seal(program: &std::path::Path) -> io::Result<OwnedFd> {
+pub(crate) fn seal(program: &std::path::Path) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memfd = match memfd_create("ferry", flags | MemfdFlags::EXEC) {
         // Before Linux 6.3 everything in a memfd can be executed, and the flag is unknown.

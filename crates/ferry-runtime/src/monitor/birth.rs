@@ -2,12 +2,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use ferry_sys::process::{CloneOptions, Forked, Namespaces, ParentOfNew, Personality, clone};
-use oci_spec::runtime::{LinuxPersonalityDomain, Process, Spec};
+use ferry_sys::process::Namespaces;
+use oci_spec::runtime::Process;
 
 use super::{
     Inheritance,
-    arrival::{self, Arrived, channel},
     belongings::Belongings,
     ending::Record,
     streams,
@@ -16,11 +15,14 @@ use super::{
 use crate::{
     Exec, Fault, Launch, Root, Warning,
     cgroup::{Cgroup, Parent},
-    container::{ContainerPlan, GuestPlan, IntoCgroup, NamespacePlan, ProcessPlan, Streams, parse_sysctls},
+    container::{
+        ContainerPlan, GuestPlan, NamespacePlan, ProcessPlan, Streams, arrival, bear, bear_guest, parse_sysctls,
+        personality,
+    },
     emulation,
     log::Keeper,
     protocol::{self, Container, EmulationPlace},
-    rootfs::{Plan, open_root},
+    rootfs::{Manner, Plan, open_root},
 };
 
 /// Makes a container up to the point where its process waits.
@@ -40,7 +42,7 @@ pub(super) fn launch(
     let (plan, more) = plan(inheritance, &launch, mounted, &cgroup, streams, emulation)?;
     warnings.extend(more);
     let private_pids = plan.namespaces.is_private(Namespaces::PID);
-    let (emulation, channel, (child, terminal)) = bear(plan)?;
+    let (emulation, channel, (child, terminal)) = bear(plan, &mut arrival::never)?;
     Ok(Supervisor::new(Newborn {
         ward: Ward {
             child,
@@ -84,7 +86,8 @@ pub(super) fn exec(
         cgroup: parent.child(&container.cgroup),
         host,
         user_namespace: container.user_namespace,
-        oom_score_adj: exec.process.oom_score_adj(),
+        time_namespace: false,
+        oom_score_adj: Some(exec.process.oom_score_adj().unwrap_or(0)),
         process,
     };
     let (channel, (child, terminal)) = bear_guest(guest)?;
@@ -141,73 +144,18 @@ fn plan(
         namespaces: NamespacePlan::of(spec)?,
         cgroup: cgroup.clone(),
         emulation,
+        user: None,
+        time_offsets: None,
+        before_root: None,
         hostname: spec.hostname().clone(),
         domainname: spec.domainname().clone(),
         sysctls: parse_sysctls(spec)?,
-        oom_score_adj: process.oom_score_adj(),
+        oom_score_adj: Some(process.oom_score_adj().unwrap_or(0)),
         personality: personality(spec),
-        root: Plan::make(spec, &launch.root, mounted, cgroup)?,
+        root: Plan::make(spec, &launch.root, mounted, cgroup, Manner::Engine)?,
         process: process_plan,
     };
     Ok((plan, warnings))
-}
-
-/// Clones the container's first process and waits for it. The namespace for emulators stays with
-/// the monitor: its entries live while somebody holds them.
-fn bear(plan: ContainerPlan) -> Result<(Option<emulation::Namespace>, OwnedFd, Arrived), Fault> {
-    let (channel, far_end) = channel()?;
-    let launcher = plan.needs_launcher();
-    let cgroup = if launcher { None } else { plan.cgroup.clone_into_fd()? };
-    let way = match &cgroup {
-        Some(_) => IntoCgroup::Born,
-        None => IntoCgroup::ByItself,
-    };
-    let options = CloneOptions {
-        namespaces: if launcher {
-            Namespaces::NONE
-        } else {
-            plan.namespaces.new
-        },
-        parent: ParentOfNew::Caller,
-        cgroup: cgroup.as_ref().map(AsFd::as_fd),
-    };
-    let child = match clone(plan.proof, &options).map_err(Fault::system("clone3"))? {
-        Forked::Parent(child) => child,
-        Forked::Child => {
-            drop(channel);
-            if launcher {
-                plan.run_launcher(far_end)
-            } else {
-                plan.run(far_end, way)
-            }
-        }
-    };
-    drop(far_end);
-    let arrived = if launcher {
-        arrival::of_launched(child, &channel)?
-    } else {
-        arrival::of_child(child, &channel)?
-    };
-    Ok((plan.emulation, channel, arrived))
-}
-
-fn bear_guest(guest: GuestPlan) -> Result<(OwnedFd, Arrived), Fault> {
-    let (channel, far_end) = channel()?;
-    let options = CloneOptions {
-        namespaces: Namespaces::NONE,
-        parent: ParentOfNew::Caller,
-        cgroup: None,
-    };
-    let launcher = match clone(guest.proof, &options).map_err(Fault::system("clone3"))? {
-        Forked::Parent(child) => child,
-        Forked::Child => {
-            drop(channel);
-            guest.run(far_end)
-        }
-    };
-    drop(far_end);
-    let arrived = arrival::of_launched(launcher, &channel)?;
-    Ok((channel, arrived))
 }
 
 /// The namespace for emulators that the container will live in, if it is to.
@@ -227,14 +175,4 @@ fn take_emulation(
 
 fn cgroups(inheritance: &Inheritance) -> Result<Parent, Fault> {
     inheritance.cgroups.clone().map_err(|reason| Fault::Cgroup { reason })
-}
-
-/// What `uname -m` says to programs of a narrower CPU that the host executes itself.
-/// Source: OCI runtime-spec config-linux.md#personality.
-fn personality(spec: &Spec) -> Option<Personality> {
-    let asked = spec.linux().as_ref()?.personality().as_ref()?;
-    Some(match asked.domain() {
-        LinuxPersonalityDomain::PerLinux => Personality::Linux,
-        LinuxPersonalityDomain::PerLinux32 => Personality::Linux32,
-    })
 }

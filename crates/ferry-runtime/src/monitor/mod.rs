@@ -4,7 +4,6 @@
 //! kilobytes. One thread, one poll loop. It outlives the engine and the zygote; its own death takes
 //! its process along.
 
-mod arrival;
 mod belongings;
 mod birth;
 mod client;

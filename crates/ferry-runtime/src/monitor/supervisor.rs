@@ -15,7 +15,7 @@ use rustix::{
 use time::OffsetDateTime;
 
 use super::{
-    answer, arrival,
+    answer,
     belongings::Belongings,
     client::{Client, Received},
     ending::Record,
@@ -24,7 +24,9 @@ use super::{
     streams::Ends,
 };
 use crate::{
-    Exit, StartError, Warning, emulation,
+    Exit, StartError, Warning,
+    container::arrival,
+    emulation,
     log::Keeper,
     protocol::{self, Answer, Event, Refusal},
 };

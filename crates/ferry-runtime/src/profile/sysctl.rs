@@ -45,6 +45,8 @@ const NAMESPACED: &[(&str, LinuxNamespaceType)] = &[
     ("kernel.shmmni", LinuxNamespaceType::Ipc),
     ("kernel.shm_next_id", LinuxNamespaceType::Ipc),
     ("kernel.shm_rmid_forced", LinuxNamespaceType::Ipc),
+    ("kernel.domainname", LinuxNamespaceType::Uts),
+    ("user.", LinuxNamespaceType::User),
 ];
 
 impl Sysctl {
@@ -54,6 +56,16 @@ impl Sysctl {
     /// The name has letters, digits, `_`, `-`, `.` and `/` only (`/` separates where an interface's
     /// name holds dots), so that it cannot leave /proc/sys; the value is one line.
     pub fn parse(name: &str, value: &str, namespaces: &[LinuxNamespace]) -> Result<Sysctl, SysctlError> {
+        let is_own = |kind| namespaces.iter().any(|own| own.typ() == kind && own.path().is_none());
+        Sysctl::parse_for(name, value, is_own)
+    }
+
+    /// As [`Self::parse`], where `is_own` knows which namespaces the parameter may change.
+    pub fn parse_for(
+        name: &str,
+        value: &str,
+        is_own: impl Fn(LinuxNamespaceType) -> bool,
+    ) -> Result<Sysctl, SysctlError> {
         let refuse = |reason| {
             Err(SysctlError {
                 name: name.to_owned(),
@@ -99,10 +111,7 @@ impl Sysctl {
         else {
             return refuse("it belongs to the host, not to a namespace");
         };
-        let private = namespaces
-            .iter()
-            .any(|own| own.typ() == *namespace && own.path().is_none());
-        if !private {
+        if !is_own(*namespace) {
             return refuse("the container shares the namespace it belongs to");
         }
         Ok(Sysctl {

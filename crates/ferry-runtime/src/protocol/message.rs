@@ -123,6 +123,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Event {
     /// The process that was cloned has made the real one, with this id, and ends.
     Forked { pid: i32 },
+    /// All is there but its root is not yet entered: it waits for the container's state, then goes on.
+    Prepared,
     /// It is ready to execute. Descriptor: the terminal's controlling side, if there is one.
     Ready,
     /// Making it failed.

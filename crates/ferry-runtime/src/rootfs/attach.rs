@@ -12,8 +12,9 @@ use rustix::{
 };
 
 use super::{
+    copy,
     cover::{self, Covers, attach},
-    device,
+    device, enter,
     path::{Shape, open_existing, open_or_create},
     plan::{Of, Plan, Planned, Source},
     root::{self, Access},
@@ -28,21 +29,66 @@ impl Plan {
     ///
     /// The caller has entered the root, [`Plan::mount_fresh`] was called before.
     pub(crate) fn furnish(&self) -> Result<OwnedFd, Fault> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, "/", flags, Mode::empty()).map_err(Fault::root("open /"))?;
+        let root = open_entered()?;
+        self.furnish_at(root.as_fd())?;
+        Ok(root)
+    }
+
+    /// As [`Plan::furnish`], for a root that was attached and not yet entered.
+    pub(crate) fn furnish_unentered(&self) -> Result<(), Fault> {
+        self.furnish_at(self.root.as_fd())
+    }
+
+    fn furnish_at(&self, root: BorrowedFd<'_>) -> Result<(), Fault> {
         for planned in &self.mounts {
-            planned.attach(root.as_fd())?;
+            planned.attach(root, self.over_proc)?;
         }
         for node in &self.nodes {
-            device::make(root.as_fd(), node, &node.path)?;
+            device::make(root, node, &node.path)?;
         }
-        Ok(root)
+        for (path, target) in self.links {
+            device::link(root, Path::new(path), target)?;
+        }
+        Ok(())
+    }
+
+    /// Attaches the root where it lies in the host's tree.
+    pub(crate) fn attach_at(&self, path: &Path) -> Result<(), Fault> {
+        use rustix::mount::{MoveMountFlags, move_mount};
+        move_mount(
+            self.root.as_fd(),
+            "",
+            CWD,
+            path,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+        .map_err(Fault::root(format!("attach at {}", path.display())))
+    }
+
+    /// Enters a root that is attached, and leaves the host's tree.
+    pub(crate) fn enter_attached(&self) -> Result<OwnedFd, Fault> {
+        enter::enter_attached(self.root.as_fd())?;
+        open_entered()
+    }
+
+    /// Enters a root that is attached in a mount namespace that others live in: their root stays.
+    pub(crate) fn enter_among_others(&self) -> Result<OwnedFd, Fault> {
+        enter::change_root(self.root.as_fd())?;
+        open_entered()
+    }
+
+    /// Lets nothing that is mounted from now on reach the host.
+    pub(crate) fn leave_the_host_alone(&self) -> Result<(), Fault> {
+        enter::make_private()
     }
 
     /// Masks and write-protects what is to be, last of all the root itself.
     pub(crate) fn protect(&self, root: BorrowedFd<'_>) -> Result<(), Fault> {
         for path in &self.read_only {
             cover::forbid_writes(root, path)?;
+        }
+        for path in &self.read_only_mounts {
+            cover::forbid_writes_to_mount(root, path)?;
         }
         if !self.masked.is_empty() {
             let mut covers = Covers::open(root)?;
@@ -65,7 +111,7 @@ impl Plan {
 }
 
 impl Planned {
-    fn attach(&self, root: BorrowedFd<'_>) -> Result<(), Fault> {
+    fn attach(&self, root: BorrowedFd<'_>, over_proc: &[&str]) -> Result<(), Fault> {
         let fault = |step: &str| {
             let step = step.to_owned();
             move |errno: Errno| Fault::Mount {
@@ -79,8 +125,16 @@ impl Planned {
             Source::Fresh { .. } | Source::Cgroups(_) => Shape::Folder,
         };
         let target = open_or_create(root, &self.destination, shape).map_err(fault("make the mount point"))?;
-        self.check_target(root, target.as_fd())?;
+        self.check_target(root, target.as_fd(), over_proc)?;
         match &self.source {
+            Source::Detached {
+                mount,
+                of: Of::CopyOfTarget,
+                ..
+            } => {
+                copy::copy_tree(target.as_fd(), mount.as_fd()).map_err(fault("copy what is there"))?;
+                attach(mount.as_fd(), target.as_fd()).map_err(fault("attach"))
+            }
             Source::Detached { mount, .. } => attach(mount.as_fd(), target.as_fd()).map_err(fault("attach")),
             Source::Cgroups(tree) => tree.attach(target.as_fd()).map_err(fault("attach")),
             Source::Fresh { .. } => Err(fault("attach before it is mounted")(Errno::INVAL)),
@@ -88,12 +142,13 @@ impl Planned {
     }
 
     /// Neither may anything cover a part of /proc, nor may /proc come to lie where a link leads.
-    fn check_target(&self, root: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Fault> {
+    fn check_target(&self, root: BorrowedFd<'_>, target: BorrowedFd<'_>, over_proc: &[&str]) -> Result<(), Fault> {
         let refused = || Fault::MountOverProc {
             destination: self.destination.clone(),
         };
         let kind = fstatfs(target).map_err(Fault::system("fstatfs"))?.f_type;
-        if kind == PROC_MAGIC {
+        let is_allowed = over_proc.iter().any(|place| self.destination == Path::new(place));
+        if kind == PROC_MAGIC && !is_allowed {
             return Err(refused());
         }
         if let Source::Detached { of: Of::Proc, .. } = self.source {
@@ -103,6 +158,11 @@ impl Planned {
         }
         Ok(())
     }
+}
+
+fn open_entered() -> Result<OwnedFd, Fault> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, "/", flags, Mode::empty()).map_err(Fault::root("open /"))
 }
 
 /// Puts a terminal at /dev/console, for programs that write there.

@@ -117,6 +117,21 @@ pub(super) fn forbid_writes(root: BorrowedFd<'_>, path: &Path) -> Result<(), Fau
     attach(tree.as_fd(), target.as_fd()).map_err(|errno| fault(errno.into()))
 }
 
+/// Makes the mount that lies at `path` read-only, not what is mounted below.
+pub(super) fn forbid_writes_to_mount(root: BorrowedFd<'_>, path: &Path) -> Result<(), Fault> {
+    let fault = |errno: crate::Errno| Fault::Protect {
+        protection: "make read-only".to_owned(),
+        path: path.to_owned(),
+        errno,
+    };
+    let target = open_existing(root, path).map_err(|errno| fault(errno.into()))?;
+    let attributes = Attributes {
+        set: READ_ONLY,
+        ..Attributes::default()
+    };
+    set_attributes(target.as_fd(), attributes, Reach::Mount).map_err(|error| fault(error.into()))
+}
+
 /// Puts a detached mount onto what a descriptor stands for.
 pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;

@@ -76,6 +76,35 @@ pub(super) fn fill(dev: BorrowedFd<'_>, nodes: &[Node]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The nodes that every container has, for a /dev that is a part of the root.
+pub(super) fn defaults() -> Vec<Node> {
+    let node = |node: &profile::Node| Node {
+        path: node.path.into(),
+        kind: FileType::CharacterDevice,
+        major: node.major,
+        minor: node.minor,
+        mode: profile::NODE_MODE,
+        uid: 0,
+        gid: 0,
+    };
+    profile::NODES.iter().map(node).collect()
+}
+
+/// Makes a link at a path below `root`, unless something is there.
+pub(super) fn link(root: BorrowedFd<'_>, path: &Path, target: &str) -> Result<(), Fault> {
+    let fault = |errno: Errno| Fault::Device {
+        path: path.to_owned(),
+        errno: errno.into(),
+    };
+    let name = path.file_name().ok_or(Errno::INVAL).map_err(fault)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = open_or_create(root, folder, Shape::Folder).map_err(fault)?;
+    match symlinkat(target, &folder, name) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(fault(errno)),
+    }
+}
+
 /// A path below /dev, from there.
 fn inside(path: &Path) -> &Path {
     path.strip_prefix("/dev").unwrap_or(path)

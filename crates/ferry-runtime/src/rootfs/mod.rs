@@ -8,6 +8,7 @@
 
 mod attach;
 mod cgroup_tree;
+mod copy;
 mod cover;
 mod device;
 mod enter;
@@ -20,7 +21,7 @@ mod view;
 pub(crate) use attach::attach_console;
 pub(crate) use cover::open_null;
 pub(crate) use path::{Shape, open_or_create};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Manner, Plan};
 pub use root::open_layers;
 pub(crate) use root::{open as open_root, open_ahead as open_root_ahead};
 pub use view::{View, ViewedRoot, resolve_user};

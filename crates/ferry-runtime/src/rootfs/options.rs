@@ -18,6 +18,10 @@ pub(super) struct Options {
     pub(super) tree: Attributes,
     /// How mount events travel, and for which mounts.
     pub(super) propagation: Option<(Propagation, Reach)>,
+    /// Whether ids are mapped, and for which mounts.
+    pub(super) id_map: Option<Reach>,
+    /// Whether a temporary file system begins with what it covers, as runc and crun have it.
+    pub(super) copy_up: bool,
     /// What is left: for the file system.
     pub(super) data: Vec<(String, Option<String>)>,
 }
@@ -43,6 +47,11 @@ impl Options {
             match word {
                 "bind" => self.bind = self.bind.or(Some(Reach::Mount)),
                 "rbind" => self.bind = Some(Reach::Tree),
+                "idmap" => self.id_map = self.id_map.or(Some(Reach::Mount)),
+                "ridmap" => self.id_map = Some(Reach::Tree),
+                "tmpcopyup" => self.copy_up = true,
+                // Flags of a file system that mount(8) knows by two names.
+                "nosync" | "nodirsync" | "nolazytime" | "noiversion" | "norbind" => {}
                 // Words of mount(8) that say what is so anyway.
                 "defaults" | "async" | "nomand" | "silent" | "loud" | "" => {}
                 word => self.data.push(match word.split_once('=') {

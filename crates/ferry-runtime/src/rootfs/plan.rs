@@ -6,7 +6,7 @@ use std::{
 };
 
 use ferry_sys::{
-    mount::{Attributes, Propagation, Reach, set_attributes},
+    mount::{Attributes, Propagation, READ_ONLY, Reach, map_ids, set_attributes},
     process::Namespaces,
 };
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
@@ -30,7 +30,8 @@ use super::{
 use crate::{
     Fault, Root,
     cgroup::{Cgroup, Version},
-    container::NamespacePlan,
+    container::{NamespacePlan, user_namespace},
+    profile,
 };
 
 /// A root and everything in it, as far as it comes from the host.
@@ -44,7 +45,39 @@ pub(crate) struct Plan {
     pub(super) nodes: Vec<Node>,
     pub(super) masked: Vec<PathBuf>,
     pub(super) read_only: Vec<PathBuf>,
+    /// Mounts that are read-only once everything is in them.
+    pub(super) read_only_mounts: Vec<PathBuf>,
+    /// Links in a /dev that is a part of the root.
+    pub(super) links: &'static [(&'static str, &'static str)],
+    /// What of /proc may be covered.
+    pub(super) over_proc: &'static [&'static str],
 }
+
+/// Whose container it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// One of the engine's, whose specs are its own.
+    Engine,
+    /// One of a bundle, whose spec may say anything; with a user namespace, what belongs to it is mounted inside.
+    Bundle {
+        /// Whether it has a user namespace.
+        user_namespace: bool,
+    },
+}
+
+/// What a bundle's mounts may cover of /proc, as runc allows it for file systems that show a container its limits.
+const OVER_PROC: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
 
 /// One mount.
 #[derive(Debug)]
@@ -72,6 +105,8 @@ pub(super) enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     Proc,
+    /// A file system that begins with what it will cover.
+    CopyOfTarget,
     Other,
 }
 
@@ -83,6 +118,7 @@ impl Plan {
         root: &Root,
         mounted: impl FnOnce() -> Result<OwnedFd, Fault>,
         cgroup: &Cgroup,
+        manner: Manner,
     ) -> Result<Plan, Fault> {
         let linux = spec.linux().as_ref();
         let strings =
@@ -95,10 +131,24 @@ impl Plan {
             .filter_map(Node::of)
             .collect();
         let mut mounts = Vec::new();
+        let mut read_only_mounts = Vec::new();
+        let mut dev = match manner {
+            Manner::Engine => Dev::Filled,
+            Manner::Bundle { .. } => Dev::OfTheRoot,
+        };
         for mount in spec.mounts().iter().flatten() {
-            let planned = Planned::make(mount, cgroup)?;
+            let mut options = Options::parse(mount.options().iter().flatten().map(String::as_str));
+            let is_dev = mount.destination() == Path::new("/dev");
+            if is_dev && options.bind.is_some() {
+                dev = Dev::Filled;
+            }
+            if is_dev && is_temporary(mount) && options.own.set & READ_ONLY != 0 {
+                options.own.set &= !READ_ONLY;
+                read_only_mounts.push(mount.destination().clone());
+            }
+            let planned = Planned::make(mount, options, cgroup, manner)?;
             if let Source::Detached {
-                mount: dev,
+                mount: dev_mount,
                 of: Of::Other,
                 ..
             } = &planned.source
@@ -107,10 +157,14 @@ impl Plan {
             {
                 let (inside, elsewhere): (Vec<Node>, Vec<Node>) =
                     nodes.into_iter().partition(|node| node.path.starts_with("/dev"));
-                device::fill(dev.as_fd(), &inside)?;
+                device::fill(dev_mount.as_fd(), &inside)?;
                 nodes = elsewhere;
+                dev = Dev::Filled;
             }
             mounts.push(planned);
+        }
+        if dev == Dev::OfTheRoot {
+            nodes.splice(0..0, device::defaults());
         }
         let propagation = linux
             .and_then(|linux| linux.rootfs_propagation().as_deref())
@@ -130,6 +184,15 @@ impl Plan {
             nodes,
             masked,
             read_only: strings(linux.and_then(|linux| linux.readonly_paths().as_ref())),
+            read_only_mounts,
+            links: match dev {
+                Dev::OfTheRoot => profile::LINKS,
+                Dev::Filled => &[],
+            },
+            over_proc: match manner {
+                Manner::Engine => &[],
+                Manner::Bundle { .. } => OVER_PROC,
+            },
         })
     }
 
@@ -171,24 +234,27 @@ impl Plan {
 }
 
 impl Planned {
-    fn make(mount: &Mount, cgroup: &Cgroup) -> Result<Planned, Fault> {
+    fn make(mount: &Mount, options: Options, cgroup: &Cgroup, manner: Manner) -> Result<Planned, Fault> {
         let destination = mount.destination().clone();
-        let options = Options::parse(mount.options().iter().flatten().map(String::as_str));
         let kind = mount.typ().as_deref().unwrap_or_default();
         let name = mount.source().clone().unwrap_or_else(|| PathBuf::from(kind));
         let source = match kind {
-            _ if options.bind.is_some() || kind == "bind" => bind(&name, &destination, &options)?,
+            _ if options.bind.is_some() || kind == "bind" => bind(mount, &name, &destination, &options)?,
             "cgroup" | "cgroup2" if cgroup.parent().layout().version() == Version::V1 => {
                 Source::Cgroups(cgroup_tree::open(cgroup, &destination, &options)?)
             }
             "cgroup" | "cgroup2" => fresh("cgroup2", &name, options),
             "proc" | "sysfs" | "mqueue" | "devpts" => fresh(kind, &name, options),
+            // Of the container's user namespace, so that its root owns it; nodes can only be made outside.
+            "tmpfs" if manner == Manner::Bundle { user_namespace: true } && destination != Path::new("/dev") => {
+                fresh(kind, &name, options)
+            }
             _ => {
                 let mount = mount_now(kind, &name.to_string_lossy(), &options, &destination)?;
                 Source::Detached {
                     mount,
                     shape: Shape::Folder,
-                    of: Of::Other,
+                    of: Of::new(kind, &options),
                 }
             }
         };
@@ -199,7 +265,7 @@ impl Planned {
         let Source::Fresh { kind, name, options } = &self.source else {
             return Ok(());
         };
-        let of = if kind == "proc" { Of::Proc } else { Of::Other };
+        let of = Of::new(kind, options);
         let mount = mount_now(kind, name, options, &self.destination)?;
         self.source = Source::Detached {
             mount,
@@ -208,6 +274,25 @@ impl Planned {
         };
         Ok(())
     }
+}
+
+impl Of {
+    fn new(kind: &str, options: &Options) -> Of {
+        match kind {
+            "proc" => Of::Proc,
+            "tmpfs" if options.copy_up => Of::CopyOfTarget,
+            _ => Of::Other,
+        }
+    }
+}
+
+/// Where the nodes of every container are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dev {
+    /// In a file system of their own, or they are whoever mounts there's.
+    Filled,
+    /// In the root itself.
+    OfTheRoot,
 }
 
 fn is_temporary(mount: &Mount) -> bool {
@@ -223,7 +308,11 @@ fn fresh(kind: &str, name: &Path, options: Options) -> Source {
 }
 
 /// A part of the host's tree, which follows changes on the host only if asked to.
+<<<<<<< HEAD
 pub(super) fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
+=======
+fn bind(mount: &Mount, source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
+>>>>>>> oci
     let reach = options.bind.unwrap_or(Reach::Mount);
     let tree = clone(source, reach).map_err(|errno| Fault::MountSource {
         source_path: source.to_owned(),
@@ -235,6 +324,17 @@ pub(super) fn bind(source: &Path, destination: &Path, options: &Options) -> Resu
         step: step.to_owned(),
         errno,
     };
+    let maps = (mount.uid_mappings(), mount.gid_mappings());
+    if let (Some(uids), Some(gids)) = maps {
+        let namespace = user_namespace::make(uids, gids)?;
+        let reach = options.id_map.unwrap_or(Reach::Mount);
+        map_ids(tree.as_fd(), namespace.as_fd(), reach).map_err(|error| fault("map ids", error.into()))?;
+    } else if options.id_map.is_some() {
+        return Err(Fault::Spec {
+            member: format!("mounts: {}", destination.display()),
+            problem: "idmap needs uidMappings and gidMappings".to_owned(),
+        });
+    }
     let (propagation, travel) = options.propagation.unwrap_or((Propagation::Private, Reach::Tree));
     let changes = [
         (
@@ -295,5 +395,18 @@ pub(super) fn mount_now(kind: &str, name: &str, options: &Options, destination: 
     // The bits of MOUNT_ATTR_* all fit; what is not set is clear.
     let bits = u32::try_from(options.own.set | options.tree.set).unwrap_or(0);
     let attributes = MountAttrFlags::from_bits_retain(bits);
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(fault(format!("fsmount {kind}")))
+    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(fault(format!("fsmount {kind}")))?;
+    if let Some((propagation, reach)) = options.propagation {
+        let attributes = Attributes {
+            propagation: Some(propagation),
+            ..Attributes::default()
+        };
+        set_attributes(mount.as_fd(), attributes, reach).map_err(|error| Fault::Mount {
+            destination: destination.to_owned(),
+            step: "propagation".to_owned(),
+            errno: error.into(),
+        })?;
+    }
+    Ok(mount)
 }

@@ -22,7 +22,7 @@ pub(super) struct Assembler {
 const LOAD_WORD: u16 = 0x20;
 const JUMP: u16 = 0x05;
 const AND: u16 = 0x54;
-const RETURN: u16 = 0x06;
+pub(super) const RETURN: u16 = 0x06;
 
 /// How a branch compares the loaded word with a constant.
 #[derive(Debug, Clone, Copy)]

@@ -70,6 +70,7 @@ pub(super) const RET_KILL_PROCESS: u32 = 0x8000_0000;
 const RET_KILL_THREAD: u32 = 0;
 const RET_TRAP: u32 = 0x0003_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
+pub(super) const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 const RET_TRACE: u32 = 0x7ff0_0000;
 const RET_LOG: u32 = 0x7ffc_0000;
 const RET_ALLOW: u32 = 0x7fff_0000;
@@ -228,10 +229,6 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, Compile
         LinuxSeccompAction::ScmpActTrace => RET_TRACE | data,
         LinuxSeccompAction::ScmpActLog => RET_LOG,
         LinuxSeccompAction::ScmpActAllow => RET_ALLOW,
-        LinuxSeccompAction::ScmpActNotify => {
-            return Err(CompileError::Unsupported {
-                feature: "SCMP_ACT_NOTIFY",
-            });
-        }
+        LinuxSeccompAction::ScmpActNotify => RET_USER_NOTIF,
     })
 }

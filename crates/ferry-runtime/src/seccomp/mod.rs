@@ -30,16 +30,34 @@ const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Compiles a profile for this host's architecture and those that the profile names.
 ///
-/// Takes some hundred microseconds; keep the result.
+/// Takes some hundred microseconds; keep the result. Refuses a profile that reports calls to a listener.
 pub fn compile(profile: &LinuxSeccomp) -> Result<Program, CompileError> {
-    let native = Architecture::native().ok_or(CompileError::Unsupported {
-        feature: std::env::consts::ARCH,
-    })?;
-    compile_for(profile, native)
+    compile_for(profile, native()?)
 }
 
 /// As [`compile`], for a host of another architecture.
 pub fn compile_for(profile: &LinuxSeccomp, native: Architecture) -> Result<Program, CompileError> {
+    let program = write(profile, native)?;
+    if program.reports() {
+        return Err(CompileError::Unsupported {
+            feature: "SCMP_ACT_NOTIFY",
+        });
+    }
+    Ok(program)
+}
+
+/// As [`compile`], for whoever has a listener: see [`Program::reports`].
+pub fn compile_with_listener(profile: &LinuxSeccomp) -> Result<Program, CompileError> {
+    write(profile, native()?)
+}
+
+fn native() -> Result<Architecture, CompileError> {
+    Architecture::native().ok_or(CompileError::Unsupported {
+        feature: std::env::consts::ARCH,
+    })
+}
+
+fn write(profile: &LinuxSeccomp, native: Architecture) -> Result<Program, CompileError> {
     let mut assembler = Assembler::default();
     tree::write(&mut assembler, &trees(profile, native)?);
     let instructions = assembler.finish();
@@ -90,8 +108,8 @@ fn flags(profile: &LinuxSeccomp) -> u64 {
         all | match flag {
             LinuxSeccompFilterFlag::SeccompFilterFlagLog => 1 << 1,
             LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => 1 << 2,
-            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv
-            | LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => 1 << 5,
+            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
         }
     })
 }

@@ -1,10 +1,12 @@
 //! A compiled filter that can be kept, sent and loaded.
 
+use std::os::fd::OwnedFd;
+
 use ferry_sys::seccomp::{self, Instruction};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::LoadError;
+use super::{LoadError, assembler::RETURN, decision::RET_USER_NOTIF};
 
 /// A compiled filter; serialises as one string of hexadecimal digits, 16 an instruction, for it is most
 /// of what a monitor has to read.
@@ -47,9 +49,27 @@ impl Program {
     /// comes before capabilities drop, with it last. `seccomp(2)`.
     pub fn load(&self) -> Result<(), LoadError> {
         let instructions: Vec<Instruction> = self.instructions().collect();
-        seccomp::install(&instructions, self.flags).map_err(|error| LoadError {
-            errno: Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
-        })
+        seccomp::install(&instructions, self.flags).map_err(refused)
+    }
+
+    /// As [`Self::load`], for a filter that reports calls: gives the descriptor by which they are
+    /// answered. `seccomp_unotify(2)`.
+    pub fn load_with_listener(&self) -> Result<OwnedFd, LoadError> {
+        let instructions: Vec<Instruction> = self.instructions().collect();
+        seccomp::install_with_listener(&instructions, self.flags).map_err(refused)
+    }
+
+    /// Whether the filter reports any call to a listener.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        self.instructions()
+            .any(|instruction| instruction.code == RETURN && instruction.k == RET_USER_NOTIF)
+    }
+}
+
+fn refused(error: std::io::Error) -> LoadError {
+    LoadError {
+        errno: Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
     }
 }
 

@@ -9,10 +9,11 @@ mod platform;
 mod registry;
 mod system;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::pin::Pin;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invocation::Invocation;
@@ -101,6 +102,31 @@ const ENGINE: Row = Row {
     }),
 };
 
+/// Read before the command line is, see [`crate::runtime`]: here for help and completion.
+const RUNTIME: Row = Row {
+    name: "runtime",
+    aliases: &[],
+    about: "Run containers of OCI bundles, with runc's flags",
+    hidden: false,
+    usage_status: ExitStatus::FAILURE,
+    arguments: declare_words,
+    arguments_as_go: declare_words,
+    effect: Effect::Engine(|matches| {
+        let words = matches.get_many::<OsString>("words").into_iter().flatten();
+        Ok(crate::runtime::main(words.cloned().collect()))
+    }),
+};
+
+fn declare_words(command: Command) -> Command {
+    command.disable_help_flag(true).arg(
+        Arg::new("words")
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .value_parser(clap::value_parser!(OsString)),
+    )
+}
+
 const fn hidden(row: Row) -> Row {
     Row { hidden: true, ..row }
 }
@@ -158,6 +184,7 @@ pub(crate) static TOP: &[Row] = &[
     row::<container::update::Update>("update", &[]),
     row::<container::wait::Wait>("wait", &[]),
     row::<system::completion::Completion>("completion", &[]),
+    RUNTIME,
     ENGINE,
 ];
 
