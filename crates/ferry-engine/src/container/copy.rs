@@ -147,7 +147,7 @@ impl Engine {
             match container.state().phase {
                 Phase::Running | Phase::Paused => continue,
                 Phase::Removed => return Err(Error::BeingRemoved(container.id.to_string())),
-                Phase::Created | Phase::Exited => {}
+                Phase::Created | Phase::Restarting | Phase::Exited => {}
             }
             let (engine, idle) = (self.clone(), container.clone());
             let write = move || {
@@ -173,7 +173,7 @@ impl Engine {
             }
             // As its first start would: then the places of its mounts are there.
             let _lifecycle = container.lifecycle.lock().await;
-            if container.state().is_running() {
+            if container.state().has_process() {
                 continue;
             }
             let (engine, idle) = (self.clone(), container.clone());
@@ -215,7 +215,7 @@ impl Engine {
             Err(error) => {
                 // It may have ended just now, of which the engine hears in a moment.
                 let mut state = container.state.subscribe();
-                let ended = state.wait_for(|state| !state.is_running());
+                let ended = state.wait_for(|state| !state.has_process());
                 match tokio::time::timeout(ENDING_LIMIT, ended).await {
                     Ok(_) => Ok(None),
                     Err(_) => Err(error.into()),

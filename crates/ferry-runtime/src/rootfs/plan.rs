@@ -308,11 +308,7 @@ fn fresh(kind: &str, name: &Path, options: Options) -> Source {
 }
 
 /// A part of the host's tree, which follows changes on the host only if asked to.
-<<<<<<< HEAD
-pub(super) fn bind(source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
-=======
-fn bind(mount: &Mount, source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
->>>>>>> oci
+pub(super) fn bind(mount: &Mount, source: &Path, destination: &Path, options: &Options) -> Result<Source, Fault> {
     let reach = options.bind.unwrap_or(Reach::Mount);
     let tree = clone(source, reach).map_err(|errno| Fault::MountSource {
         source_path: source.to_owned(),

@@ -77,7 +77,8 @@ impl View {
             for mount in mounts {
                 let options = Options::parse(mount.options().iter().flatten().map(String::as_str));
                 let source = mount.source().clone().unwrap_or_default();
-                if let Source::Detached { mount: tree, shape, .. } = plan::bind(&source, mount.destination(), &options)?
+                if let Source::Detached { mount: tree, shape, .. } =
+                    plan::bind(mount, &source, mount.destination(), &options)?
                 {
                     binds.push((mount.destination(), tree, shape));
                 }
