@@ -1,6 +1,7 @@
 //! One request to an engine, and the shapes its answer can be read in.
 
 use std::io;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,8 +14,8 @@ use http_body_util::{BodyExt, Empty, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::connection::Sender;
 use super::{ApiVersion, Engine, Error, Lines};
@@ -28,6 +29,24 @@ const LONGEST_ANSWER: usize = 256 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// What the pause does not reach.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Gives each element of a list away as it is read.
+struct Rows<F, T>(F, PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Rows<F, T> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut rows: A) -> Result<(), A::Error> {
+        while let Some(row) = rows.next_element()? {
+            (self.0)(row);
+        }
+        Ok(())
+    }
+}
 
 /// The body of a request.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -124,6 +143,17 @@ impl<'e> Request<'e> {
         let request = self.name();
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|source| Error::Malformed { request, source })
+    }
+
+    /// Reads the answer, a list, row by row: a long list takes no more memory than its text.
+    pub(crate) async fn each<T: DeserializeOwned>(self, take: impl FnMut(T)) -> Result<(), Error> {
+        let request = self.name();
+        let bytes = self.bytes().await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        deserializer
+            .deserialize_seq(Rows(take, PhantomData))
+            .and_then(|()| deserializer.end())
+            .map_err(|source| Error::Malformed { request, source })
     }
 
     /// Reads the answer whole, as the engine wrote it.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use bollard_stubs::models::{ContainerSummary, PortSummary};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::command::Verb;
 use crate::failure::{ExitStatus, Explain, Failure, Outcome};
@@ -126,23 +126,25 @@ impl Verb for Ps {
         };
         let asks_size = self.size || format.as_deref().is_some_and(|format| format.contains(".Size"));
         let filters = filters(&self.filter)?;
-        let containers: Vec<ContainerSummary> = engine
+        let now = SystemTime::now();
+        let mut fields = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
+        if self.size {
+            fields.push("Size");
+        }
+        let wanted = match &format {
+            None if self.quiet => Some(&["ID"] as &[_]),
+            None => Some(fields.as_slice()),
+            Some(_) => None,
+        };
+        let mut rows = Vec::new();
+        engine
             .get("/containers/json")
             .query_if("all", self.all || limit.is_some())
             .query_opt("limit", limit.map(|count| count.to_string()))
             .query_if("size", asks_size)
             .query_opt("filters", filters)
-            .json()
+            .each(|container| rows.push(row(&container, wanted, !self.no_trunc, now)))
             .await?;
-        let now = SystemTime::now();
-        let rows: Vec<Value> = containers
-            .iter()
-            .map(|container| row(container, !self.no_trunc, now))
-            .collect();
-        let mut fields = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
-        if self.size {
-            fields.push("Size");
-        }
         let style = Style {
             format: format.as_deref(),
             quiet: self.quiet.then_some("ID"),
@@ -172,83 +174,92 @@ pub(crate) fn short_id(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-/// A container as a row of a list.
-pub(crate) fn row(container: &ContainerSummary, truncate: bool, now: SystemTime) -> Value {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let id = text(&container.id);
-    let command = text(&container.command);
+/// A container as a row of a list: the wanted fields, or all.
+pub(crate) fn row(container: &ContainerSummary, wanted: Option<&[&str]>, truncate: bool, now: SystemTime) -> Value {
     let created = container.created.unwrap_or_default();
-    let mut names: Vec<&str> = container
-        .names
-        .iter()
-        .flatten()
-        .map(|name| name.strip_prefix('/').unwrap_or(name))
-        .collect();
-    if truncate {
-        // Links show as name/alias.
-        names.retain(|name| !name.contains('/'));
-    }
-    let mounts: Vec<String> = container
-        .mounts
-        .iter()
-        .flatten()
-        .map(|mount| {
-            let name = mount
-                .name
-                .clone()
-                .filter(|name| !name.is_empty())
-                .or(mount.source.clone());
-            let name = name.unwrap_or_default();
-            if truncate { table::shorten(&name, 15) } else { name }
-        })
-        .collect();
-    let volumes = container
-        .mounts
-        .iter()
-        .flatten()
-        .filter(|mount| mount.typ.as_deref() == Some("volume"))
-        .count();
-    let mut labels: Vec<String> = container
-        .labels
-        .iter()
-        .flatten()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let fields: [(&str, &dyn Fn() -> String); 15] = [
+        ("ID", &|| {
+            let id = container.id.as_deref().unwrap_or_default();
+            if truncate { short_id(id) } else { id }.to_owned()
+        }),
+        ("Image", &|| image(container, truncate)),
+        ("Command", &|| {
+            let command = container.command.as_deref().unwrap_or_default();
+            match truncate {
+                true => quote(&table::shorten(command, COMMAND_LENGTH)),
+                false => quote(command),
+            }
+        }),
+        ("CreatedAt", &|| when::in_list(created)),
+        ("RunningFor", &|| age::since(created, now)),
+        ("Ports", &|| ports(container.ports.as_deref().unwrap_or_default())),
+        ("State", &|| {
+            container.state.map(|state| state.to_string()).unwrap_or_default()
+        }),
+        ("Status", &|| container.status.clone().unwrap_or_default()),
+        ("Size", &|| sizes(container)),
+        ("Names", &|| names(container, truncate)),
+        ("Labels", &|| labels(container)),
+        ("Mounts", &|| mounts(container, truncate)),
+        ("LocalVolumes", &|| {
+            let mounts = container.mounts.iter().flatten();
+            let volumes = mounts.filter(|mount| mount.typ.as_deref() == Some("volume"));
+            volumes.count().to_string()
+        }),
+        ("Networks", &|| networks(container)),
+        ("Platform", &|| platform(container)),
+    ];
+    let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.contains(&name));
+    let wanted = fields.into_iter().filter(|(name, _)| is_wanted(name));
+    wanted
+        .map(|(name, value)| (name.to_owned(), Value::from(value())))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn names(container: &ContainerSummary, truncate: bool) -> String {
+    let names = container.names.iter().flatten();
+    let names = names.map(|name| name.strip_prefix('/').unwrap_or(name));
+    // Links show as name/alias.
+    let names: Vec<&str> = names.filter(|name| !truncate || !name.contains('/')).collect();
+    names.join(",")
+}
+
+fn labels(container: &ContainerSummary) -> String {
+    let labels = container.labels.iter().flatten();
+    let mut labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
     labels.sort();
-    let mut networks: Vec<&str> = container
-        .network_settings
-        .iter()
+    labels.join(",")
+}
+
+fn mounts(container: &ContainerSummary, truncate: bool) -> String {
+    let mounts = container.mounts.iter().flatten().map(|mount| {
+        let name = mount.name.as_ref().filter(|name| !name.is_empty());
+        let name = name.or(mount.source.as_ref()).cloned().unwrap_or_default();
+        if truncate { table::shorten(&name, 15) } else { name }
+    });
+    mounts.collect::<Vec<_>>().join(",")
+}
+
+fn networks(container: &ContainerSummary) -> String {
+    let settings = container.network_settings.iter();
+    let mut networks: Vec<&str> = settings
         .flat_map(|settings| settings.networks.iter().flatten())
         .map(|(name, _)| name.as_str())
         .collect();
     networks.sort_unstable();
-    let platform = container
-        .image_manifest_descriptor
-        .as_ref()
-        .and_then(|descriptor| descriptor.platform.as_ref())
-        .map(|platform| {
-            [&platform.os, &platform.architecture, &platform.variant]
-                .into_iter()
-                .filter_map(|part| part.as_deref().filter(|part| !part.is_empty()))
-                .collect::<Vec<_>>()
-                .join("/")
-        });
-    json!({
-        "ID": if truncate { short_id(&id) } else { &id },
-        "Image": image(container, truncate),
-        "Command": quote(&if truncate { table::shorten(&command, COMMAND_LENGTH) } else { command }),
-        "CreatedAt": when::in_list(created),
-        "RunningFor": age::since(created, now),
-        "Ports": ports(container.ports.as_deref().unwrap_or_default()),
-        "State": container.state.map(|state| state.to_string()).unwrap_or_default(),
-        "Status": text(&container.status),
-        "Size": sizes(container),
-        "Names": names.join(","),
-        "Labels": labels.join(","),
-        "Mounts": mounts.join(","),
-        "LocalVolumes": volumes.to_string(),
-        "Networks": networks.join(","),
-        "Platform": platform.unwrap_or_default(),
+    networks.join(",")
+}
+
+fn platform(container: &ContainerSummary) -> String {
+    let descriptor = container.image_manifest_descriptor.as_ref();
+    let platform = descriptor.and_then(|descriptor| descriptor.platform.as_ref());
+    platform.map_or_else(String::new, |platform| {
+        [&platform.os, &platform.architecture, &platform.variant]
+            .into_iter()
+            .filter_map(|part| part.as_deref().filter(|part| !part.is_empty()))
+            .collect::<Vec<_>>()
+            .join("/")
     })
 }
 
@@ -391,7 +402,7 @@ mod tests {
             command: Some("sh -c 'sleep 1000000'".into()),
             ..ContainerSummary::default()
         };
-        let row = row(&container, true, SystemTime::UNIX_EPOCH);
+        let row = row(&container, None, true, SystemTime::UNIX_EPOCH);
         assert_eq!(row["ID"], "0123456789ab");
         assert_eq!(row["Names"], "web");
         assert_eq!(row["Command"], "\"sh -c 'sleep 100000…\"");

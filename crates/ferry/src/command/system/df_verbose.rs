@@ -111,7 +111,9 @@ pub(super) fn text(answer: &Value) -> Result<String, Failure> {
     let images = listed.images.iter().flatten();
     let images: Vec<Value> = images.flat_map(|image| ls::rows(image, true, false, now)).collect();
     let containers = listed.containers.iter().flatten();
-    let containers: Vec<Value> = containers.map(|container| ps::row(container, true, now)).collect();
+    let containers: Vec<Value> = containers
+        .map(|container| ps::row(container, None, true, now))
+        .collect();
     let volumes: Vec<Value> = listed.volumes.iter().flatten().map(volume_row).collect();
     let cache = listed.build_cache.as_deref().unwrap_or_default();
     let own: i64 = cache.iter().filter(|entry| !entry.shared).map(|entry| entry.size).sum();
