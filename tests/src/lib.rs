@@ -15,6 +15,7 @@ mod process;
 mod registry;
 mod shell;
 mod skip;
+mod steps;
 mod traces;
 
 pub use docker::{docker_client, docker_engine};
@@ -27,3 +28,4 @@ pub use process::Process;
 pub use registry::{Access, Registry, Transport};
 pub use shell::{Finished, Running, Shell};
 pub use skip::{has_program, skip};
+pub use steps::{Step, Tracer};

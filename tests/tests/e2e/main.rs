@@ -21,6 +21,7 @@ mod reproducible;
 mod restart;
 mod run;
 mod ship;
+mod steps;
 mod streams;
 mod update;
 mod verbs;
