@@ -11,6 +11,7 @@ mod docker_build;
 mod docker_cli;
 mod exec;
 mod foreign;
+mod health;
 mod images;
 mod interrupt;
 mod life;

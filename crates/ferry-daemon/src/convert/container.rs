@@ -12,8 +12,8 @@ use bollard_stubs::models::{
 };
 use ferry_engine::Instance;
 use ferry_engine::container::{
-    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HostOptions, LogOptions, MissingSource,
-    NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HealthStatus, HostOptions, LogOptions,
+    MissingSource, NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
 };
 use ferry_engine::network::Endpoint;
 use ferry_oci::Platform;
@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
-use super::{limits, restart, security, tmpfs};
+use super::{health, limits, restart, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
@@ -59,6 +59,7 @@ pub(crate) fn options(body: ContainerCreateBody, platform: Option<Platform>) -> 
         labels: body.labels.unwrap_or_default().into_iter().collect(),
         stop_signal: non_empty(body.stop_signal),
         stop_timeout: stop_timeout(body.stop_timeout),
+        healthcheck: body.healthcheck.map(health::parse),
         host: host_options(host_config)?,
     })
 }
@@ -351,7 +352,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
 
 /// The same for what stands beside `HostConfig`.
 fn refuse_unsupported_config(body: &ContainerCreateBody) -> Result<(), ApiError> {
-    let health_test = body.healthcheck.as_ref().and_then(|check| check.test.as_ref());
     let endpoints = body
         .networking_config
         .as_ref()
@@ -364,8 +364,6 @@ fn refuse_unsupported_config(body: &ContainerCreateBody) -> Result<(), ApiError>
             || endpoint.driver_opts.as_ref().is_some_and(|options| !options.is_empty())
     };
     let given = [
-        // One word is `NONE`.
-        ("Healthcheck", health_test.is_some_and(|test| test.len() > 1)),
         (
             "Volumes",
             body.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()),
@@ -390,7 +388,7 @@ fn refuse_given(prefix: &str, given: &[(&str, bool)]) -> Result<(), ApiError> {
 
 /// One row of the list. Docker Engine API `ContainerSummary`.
 pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instance: &Instance) -> ContainerSummary {
-    let state = container.state();
+    let (state, health) = (container.state(), container.health());
     let config = &container.config;
     ContainerSummary {
         id: Some(container.id.to_string()),
@@ -411,7 +409,8 @@ pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instan
             Phase::Exited => ContainerSummaryStateEnum::EXITED,
             Phase::Removed => ContainerSummaryStateEnum::REMOVING,
         }),
-        status: Some(status(&state)),
+        status: Some(status(&state, health.as_ref().map(|health| health.status))),
+        health: health::summary(health.as_ref()),
         host_config: Some(ContainerSummaryHostConfig {
             network_mode: Some(network_name(&config.options.host.network).to_owned()),
             ..Default::default()
@@ -434,12 +433,16 @@ fn command_line(args: &[String]) -> String {
 }
 
 /// `Up 5 minutes`, `Exited (0) 2 hours ago`, in Docker's words.
-pub(crate) fn status(state: &State) -> String {
+pub(crate) fn status(state: &State, health: Option<HealthStatus>) -> String {
     let ago =
         |at: Option<OffsetDateTime>| at.map_or_else(String::new, |at| human_duration(OffsetDateTime::now_utc() - at));
     match state.phase {
         Phase::Created => "Created".to_owned(),
-        Phase::Running => format!("Up {}", ago(state.started_at)),
+        Phase::Running => match health {
+            Some(HealthStatus::Starting) => format!("Up {} (health: starting)", ago(state.started_at)),
+            Some(health) => format!("Up {} ({})", ago(state.started_at), health.as_str()),
+            None => format!("Up {}", ago(state.started_at)),
+        },
         Phase::Paused => format!("Up {} (Paused)", ago(state.started_at)),
         Phase::Restarting => format!("Restarting ({}) {} ago", state.exit_code, ago(state.finished_at)),
         Phase::Exited => format!("Exited ({}) {} ago", state.exit_code, ago(state.finished_at)),
@@ -486,7 +489,7 @@ pub(crate) fn inspect(
         created: Some(rfc3339(container.created_at)),
         path: Some(path),
         args: Some(args),
-        state: Some(container_state(&container.state())),
+        state: Some(container_state(container)),
         image: Some(config.image_id().to_string()),
         resolv_conf_path: file("resolv.conf"),
         hostname_path: file("hostname"),
@@ -516,7 +519,8 @@ pub(crate) fn inspect(
     }
 }
 
-fn container_state(state: &State) -> ContainerState {
+fn container_state(container: &Container) -> ContainerState {
+    let state = container.state();
     ContainerState {
         status: Some(match state.phase {
             Phase::Created => ContainerStateStatusEnum::CREATED,
@@ -536,7 +540,7 @@ fn container_state(state: &State) -> ContainerState {
         error: Some(state.error.clone()),
         started_at: Some(rfc3339_or_zero(state.started_at)),
         finished_at: Some(rfc3339_or_zero(state.finished_at)),
-        health: None,
+        health: container.health().as_ref().map(health::show),
     }
 }
 
@@ -561,6 +565,7 @@ fn api_config(container: &Container) -> ContainerConfig {
         entrypoint: options.entrypoint.clone(),
         labels: Some(config.labels.clone().into_iter().collect()),
         stop_signal: config.stop_signal.clone(),
+        healthcheck: config.healthcheck.as_ref().map(health::show_check),
         ..Default::default()
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod exec;
 mod export;
 mod files;
+mod health;
 mod id;
 mod kill;
 mod limits;
@@ -56,9 +57,10 @@ pub use copy::{ExtractOptions, ExtractedOwner, PathArchive, PathStat};
 pub use create::Created;
 pub use device::Device;
 pub use error::Error;
-pub use exec::{Exec, ExecOptions, ExecState};
+pub use exec::{Exec, ExecOptions, ExecOwner, ExecState};
 pub use export::Export;
 pub(crate) use files::{NETWORK_FILES, write_network_files};
+pub use health::{Health, HealthStatus, Probe};
 pub use id::{ContainerId, is_name};
 pub(crate) use limits::{Abilities, Purpose};
 pub use limits::{
@@ -104,6 +106,7 @@ pub struct Container {
     name: RwLock<String>,
     state: watch::Sender<State>,
     life: Mutex<restart::Life>,
+    health: Mutex<Option<Health>>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
     lifecycle: tokio::sync::Mutex<()>,
     /// Held for writing while its processes are frozen or thawed; for reading by whoever signals it or
@@ -131,6 +134,7 @@ impl Container {
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
             life: Mutex::default(),
+            health: Mutex::default(),
             lifecycle: tokio::sync::Mutex::new(()),
             freezing: tokio::sync::RwLock::new(()),
             live: Mutex::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ferry_oci::{DiffId, Digest, Platform};
+use ferry_oci::{DiffId, Digest, Healthcheck, Platform};
 use ferry_store::record::{self, Record};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -41,6 +41,12 @@ pub struct ContainerConfig {
     pub labels: BTreeMap<String, String>,
     /// Signal that asks the process to stop.
     pub stop_signal: Option<String>,
+    /// How to tell whether it is healthy.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
+    /// The image's shell, which a check may want.
+    #[serde(default)]
+    pub shell: Option<Vec<String>>,
 }
 
 impl ContainerConfig {
