@@ -13,6 +13,7 @@ mod exec;
 mod foreign;
 mod health;
 mod images;
+mod init;
 mod interrupt;
 mod life;
 mod limits;

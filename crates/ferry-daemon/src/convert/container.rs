@@ -10,12 +10,12 @@ use bollard_stubs::models::{
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
     EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings,
 };
-use ferry_engine::Instance;
 use ferry_engine::container::{
     Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HealthStatus, HostOptions, LogOptions,
     MissingSource, NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
 };
 use ferry_engine::network::Endpoint;
+use ferry_engine::{FirstProcess, Instance};
 use ferry_oci::Platform;
 use time::OffsetDateTime;
 
@@ -97,6 +97,11 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
             OnExit::Keep
         },
         restart: restart::parse(host.restart_policy)?.unwrap_or_default(),
+        first_process: if host.init == Some(true) {
+            FirstProcess::Init
+        } else {
+            FirstProcess::Program
+        },
         network: parse_network(host.network_mode.as_deref().unwrap_or_default())?,
         binds,
         root: access(host.readonly_rootfs),
@@ -336,7 +341,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
     }
     let given = [
         ("DeviceRequests", list(host.device_requests.as_ref())),
-        ("Init", host.init == Some(true)),
         ("PortBindings", map(host.port_bindings.as_ref())),
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
@@ -600,6 +604,7 @@ fn host_config(container: &Container) -> HostConfig {
         network_mode: Some(network_name(&host.network).to_owned()),
         restart_policy: Some(restart::show(host.restart)),
         auto_remove: Some(host.on_exit == OnExit::Remove),
+        init: (host.first_process == FirstProcess::Init).then_some(true),
         cap_add: (!host.cap_add.is_empty()).then(|| host.cap_add.clone()),
         cap_drop: (!host.cap_drop.is_empty()).then(|| host.cap_drop.clone()),
         extra_hosts: (!host.extra_hosts.is_empty()).then(|| host.extra_hosts.clone()),
@@ -733,11 +738,11 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_and_defaults_are_not() {
         assert!(refuse_unsupported(&HostConfig::default()).is_ok());
-        let init = HostConfig {
-            init: Some(true),
+        let published = HostConfig {
+            publish_all_ports: Some(true),
             ..Default::default()
         };
-        assert!(refuse_unsupported(&init).is_err());
+        assert!(refuse_unsupported(&published).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ferry_oci::{Healthcheck, Platform};
+use ferry_runtime::FirstProcess;
 use serde::{Deserialize, Serialize};
 
 use super::{Adjustable, Device, Limits, NamespaceOptions, RestartPolicy, Security, Tmpfs, Ulimit};
@@ -56,6 +57,9 @@ pub struct HostOptions {
     /// Whether it is started again then.
     #[serde(default)]
     pub restart: RestartPolicy,
+    /// Whether an init starts its command (`--init`).
+    #[serde(default)]
+    pub first_process: FirstProcess,
     /// Network.
     pub network: NetworkMode,
     /// Folders and files of the host that appear inside.

@@ -147,6 +147,7 @@ impl Engine {
             overlay: self.root_of(container)?,
             user: &container.config.user,
             groups: &options.host.groups,
+            first_process: options.host.first_process,
             stdio: Stdio {
                 tty: window_size(options.terminal),
                 stdin: match options.stdin {
