@@ -105,6 +105,8 @@ pub struct Container {
     adjustable: RwLock<Adjustable>,
     name: RwLock<String>,
     state: watch::Sender<State>,
+    /// Held while a file is written into a folder of its own, and while that is removed: nothing is left.
+    files: Mutex<()>,
     life: Mutex<restart::Life>,
     health: Mutex<Option<Health>>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
@@ -133,6 +135,7 @@ impl Container {
             config,
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
+            files: Mutex::default(),
             life: Mutex::default(),
             health: Mutex::default(),
             lifecycle: tokio::sync::Mutex::new(()),
@@ -186,6 +189,10 @@ impl Container {
 
     fn live(&self) -> std::sync::MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The monitor of its running process.

@@ -8,7 +8,7 @@ use ferry_store::record::{self, Record};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Adjustable, Container, ContainerId, ContainerOptions, Error};
+use super::{Adjustable, Container, ContainerId, ContainerOptions, Error, Phase};
 
 /// What a container was created with, after the image's defaults were merged in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,6 +89,10 @@ impl Container {
             created_at: self.created_at,
             config,
         };
+        let _files = self.files();
+        if self.state.borrow().phase == Phase::Removed {
+            return Err(Error::BeingRemoved(self.id.to_string()));
+        }
         let path = dir.join(FILE);
         Ok(record::write(&path, &contents, self.durability())?)
     }

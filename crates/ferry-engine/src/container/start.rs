@@ -215,7 +215,10 @@ impl Engine {
                 let _ = cleared.await;
             }
             // The monitor has emptied it but for a small file; a thread for that, on a tmpfs, would cost more than it.
-            crate::folder::remove(&launched.state_dir);
+            {
+                let _files = container.files();
+                crate::folder::remove(&launched.state_dir);
+            }
             engine.container_exited(&container, &launched, exit);
         });
     }
@@ -257,7 +260,7 @@ impl Engine {
             container.clone()
         });
         let (engine, endpoint) = (self.clone(), launched.endpoint.clone());
-        let removed = (container.config.options.host.on_exit == OnExit::Remove).then(|| {
+        let removed = container.goes_with_its_end().then(|| {
             self.containers.remove(container);
             container.clone()
         });

@@ -140,8 +140,10 @@ impl Container {
 
     /// Keeps what is known for the next engine; with the process it is gone.
     fn keep_health(&self, state_dir: &Path) {
-        if let Some(health) = &*self.health_slot()
-            && let Err(error) = record::write(&state_dir.join(FILE), health, Durability::Volatile)
+        let _files = self.files();
+        // With its process' end the folder is gone, and nobody asks any more.
+        if let Some(health) = self.health().filter(|_| state_dir.exists())
+            && let Err(error) = record::write(&state_dir.join(FILE), &health, Durability::Volatile)
         {
             tracing::warn!(container.id = %self.id, %error, "cannot keep its health");
         }
