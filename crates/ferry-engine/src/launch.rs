@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ferry_oci::cpu::Cpu;
 use ferry_runtime::cgroup::ChildName;
-use ferry_runtime::{Durability, Launch, Monitor, Overlay, Root, Stdio};
+use ferry_runtime::{Durability, FirstProcess, Launch, Monitor, Overlay, Root, Stdio};
 use ferry_store::record;
 use oci_spec::runtime::Spec;
 
@@ -26,6 +26,8 @@ pub(crate) struct LaunchRequest<'a> {
     pub(crate) user: &'a str,
     /// Further groups, by name or number.
     pub(crate) groups: &'a [String],
+    /// Whether an init starts the program.
+    pub(crate) first_process: FirstProcess,
     /// Standard streams and log.
     pub(crate) stdio: Stdio,
     /// The CPU to emulate.
@@ -96,6 +98,7 @@ impl Engine {
             root: Root::Overlay(request.overlay),
             user: request.user.to_owned(),
             groups: request.groups.to_vec(),
+            first_process: request.first_process,
             stdio: request.stdio,
             state_dir: state_dir.to_owned(),
             exit_record: request.exit_record,

@@ -22,6 +22,6 @@ pub mod system;
 pub use engine::{Engine, EngineOptions, Host};
 pub use error::{Class, Error};
 pub use ferry_runtime::profile::CgroupVersion;
-pub use ferry_runtime::{WindowSize, cgroup};
+pub use ferry_runtime::{FirstProcess, WindowSize, cgroup};
 pub use instance::{DEFAULT_DATA_ROOT, DEFAULT_EXEC_ROOT, Instance};
 pub use platform::{PlatformReport, PlatformState};

@@ -11,8 +11,8 @@ use std::{
 };
 
 use ferry_runtime::{
-    Durability, Launch, Log, Overlay, Root, Signal, Stdin, Stdio, Zygote, ZygoteOptions, capability::CapabilitySet,
-    cgroup, profile, seccomp,
+    Durability, FirstProcess, Launch, Log, Overlay, Root, Signal, Stdin, Stdio, Zygote, ZygoteOptions,
+    capability::CapabilitySet, cgroup, profile, seccomp,
 };
 
 /// Containers that run at once for the measurement of memory.
@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }),
             user: String::new(),
             groups: Vec::new(),
+            first_process: FirstProcess::Program,
             stdio: Stdio {
                 tty: None,
                 stdin: Stdin::Open,

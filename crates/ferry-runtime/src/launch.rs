@@ -29,6 +29,9 @@ pub struct Launch {
     pub user: String,
     /// Further groups by name or number (`--group-add`), resolved inside the root.
     pub groups: Vec<String>,
+    /// Whether the program is started by an init.
+    #[serde(default)]
+    pub first_process: FirstProcess,
     /// The process' standard streams.
     pub stdio: Stdio,
     /// An existing folder (0700) of the container's own on a tmpfs: the monitor's socket and notes.
@@ -44,6 +47,16 @@ pub struct Launch {
     /// The container's cgroup below [`crate::ZygoteOptions::cgroup_parent`]. Made by the monitor and
     /// removed by it after the exit.
     pub cgroup: cgroup::ChildName,
+}
+
+/// What a container's first process is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FirstProcess {
+    /// The program itself.
+    #[default]
+    Program,
+    /// An init that starts it, see [`crate::init`].
+    Init,
 }
 
 /// A container's root file system on the host.

@@ -22,6 +22,7 @@ mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handle;
+pub mod init;
 mod launch;
 mod log;
 mod monitor;
@@ -35,7 +36,7 @@ pub use error::Error;
 pub use exit::{Exit, ReadExitError};
 pub use fault::{Errno, Fault, StartError, UserFault, Warning};
 pub use handle::{AttachOptions, Monitor, Remains, Zygote, ZygoteOptions};
-pub use launch::{Durability, Exec, Launch, Overlay, Root};
+pub use launch::{Durability, Exec, FirstProcess, Launch, Overlay, Root};
 pub use rootfs::{View, ViewedRoot, open_layers, resolve_user};
 pub use signal::{NoSuchSignal, Signal};
 pub use state::{Phase, State};

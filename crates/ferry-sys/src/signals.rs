@@ -29,6 +29,67 @@ pub fn reset() {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
 }
 
+/// The end of a child.
+pub const CHILD: i32 = libc::SIGCHLD;
+/// Reading from a terminal that another group has.
+pub const TERMINAL_INPUT: i32 = libc::SIGTTIN;
+/// Writing to a terminal that another group has.
+pub const TERMINAL_OUTPUT: i32 = libc::SIGTTOU;
+
+/// What a process does to itself by a fault: to have these wait would hide it.
+const FAULTS: [libc::c_int; 7] = [
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGABRT,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+];
+
+/// Has all signals wait but those of faults. Source: sigprocmask(2).
+pub fn block() {
+    let set = blockable();
+    // SAFETY: the set is initialised; no old set is asked for.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) };
+}
+
+/// Waits for the next of the signals that [`block`] holds back. Source: sigwaitinfo(2).
+pub fn next_blocked() -> io::Result<i32> {
+    let set = blockable();
+    // SAFETY: the set is initialised; no information about the signal is asked for.
+    let signal = unsafe { libc::sigwaitinfo(&raw const set, ptr::null_mut()) };
+    if signal > 0 {
+        Ok(signal)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn blockable() -> libc::sigset_t {
+    let mut set = mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset(3) initialises the set that it is given.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    // SAFETY: it was initialised just now.
+    let mut set = unsafe { set.assume_init() };
+    for fault in FAULTS {
+        // SAFETY: the set is initialised, and the number is a signal's.
+        unsafe { libc::sigdelset(&raw mut set, fault) };
+    }
+    set
+}
+
+/// Sends a signal by number to a child that was not waited for yet, real-time ones included. Source: kill(2).
+pub fn send_to(child: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: kill(2) touches no memory.
+    let result = unsafe { libc::kill(child, signal) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Lets writes to closed pipes and sockets fail with EPIPE instead of killing the process.
 pub fn ignore_broken_pipes() {
     set(libc::SIGPIPE, libc::SIG_IGN);

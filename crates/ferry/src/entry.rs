@@ -35,6 +35,18 @@ pub(crate) fn zygote_if_asked() {
     }
 }
 
+/// Becomes a container's init, and never returns, when started as one by the zygote's copy of this binary.
+///
+/// Called before any thread exists: the init forks.
+pub(crate) fn init_if_asked() {
+    if std::env::args_os()
+        .next()
+        .is_some_and(|name| name == ferry_runtime::init::ARGV0)
+    {
+        ferry_runtime::init::main();
+    }
+}
+
 /// Serves the Docker Engine API until asked to end.
 pub(crate) fn serve(options: DaemonOptions) -> Result<ExitStatus, Failure> {
     if let Some(path) = &options.config_file {

@@ -21,6 +21,7 @@ mod transfer;
 fn main() {
     entry::zygote_if_asked();
     runtime::run_if_asked();
+    entry::init_if_asked();
     let status = cli::main();
     // Not by return: a thread that waits for keys on stdin must not keep the process.
     std::process::exit(i32::from(status.code()));

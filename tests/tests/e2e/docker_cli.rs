@@ -1,6 +1,6 @@
 //! The unmodified Docker CLI beside a Ferry: what people type, and what it prints.
 
-use ferry_tests::{Engine, PLATFORMS, Registry, Shell, docker_client};
+use ferry_tests::{Engine, PLATFORMS, Registry, Shell, docker_client, eventually};
 
 /// An engine with busybox, and a shell with the Docker CLI for it.
 fn docker() -> Option<(Engine, Shell)> {
@@ -53,6 +53,51 @@ fn containers_run_with_their_streams() {
         .exits(125)
         .complains("Unable to find image");
     docker.sh("docker ps -aq").succeeds().prints("");
+}
+
+#[test]
+fn containers_are_changed_restarted_and_checked() {
+    let Some((_engine, docker)) = docker() else { return };
+    docker
+        .sh("docker run -d --name box -m 64m --memory-swap 128m --init --restart on-failure:3 --health-cmd true --health-interval 200ms busybox sleep 300")
+        .succeeds();
+    docker
+        .sh("docker update -m 96m --cpus 0.5 --pids-limit 30 --restart unless-stopped box")
+        .succeeds()
+        .prints("box");
+    docker
+        .sh("docker inspect -f '{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Init}}' box")
+        .succeeds()
+        .prints("100663296 500000000 30 unless-stopped true");
+    docker
+        .sh("docker update -m 500m box")
+        .exits(1)
+        .complains("Memory limit should be smaller than already set memoryswap limit");
+    eventually("it is healthy", || {
+        let listed = docker.sh("docker ps --filter health=healthy --format '{{.Names}} {{.Status}}'");
+        (listed.text().starts_with("box Up ") && listed.text().ends_with("(healthy)")).then_some(())
+    });
+    docker
+        .sh("docker exec box kill -9 2 ; docker wait box")
+        .succeeds()
+        .says("137");
+    eventually("it runs again", || {
+        let state = docker.sh("docker inspect -f '{{.RestartCount}} {{.State.Status}} {{.State.Health.Status}}' box");
+        (state.text() == "1 running healthy").then_some(())
+    });
+    docker
+        .sh("docker run -d --name loop --restart always busybox false")
+        .succeeds();
+    eventually("it waits", || {
+        let listed = docker.sh("docker ps --filter status=restarting --format '{{.Names}} {{.Status}}'");
+        listed.text().starts_with("loop Restarting (1) ").then_some(())
+    });
+    docker.sh("docker stop loop && docker rm loop").succeeds();
+    docker
+        .sh("docker run --rm --restart always busybox true")
+        .exits(125)
+        .complains("conflicting options: cannot specify both --restart and --rm");
+    docker.sh("docker rm -f box").succeeds();
 }
 
 #[test]

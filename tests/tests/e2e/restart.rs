@@ -183,6 +183,19 @@ fn a_boot_starts_what_ran() {
 }
 
 #[test]
+fn a_container_that_removes_itself_can_be_restarted() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    run(&engine, "--rm --name brief", "sleep 300").succeeds();
+    let first = engine.init_of("brief");
+    engine.sh("ferry exec brief touch /kept").succeeds();
+    engine.sh("ferry restart -t 0 brief").succeeds();
+    assert_ne!(engine.init_of("brief").pid, first.pid);
+    engine.sh("ferry exec brief ls /kept").succeeds();
+    engine.sh("ferry stop -t 0 brief").succeeds();
+    engine.sh("ferry inspect brief").exits(1);
+}
+
+#[test]
 fn policies_that_cannot_be_are_refused() {
     let Some(engine) = Engine::with_busybox() else { return };
     engine

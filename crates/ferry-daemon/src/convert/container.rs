@@ -10,18 +10,18 @@ use bollard_stubs::models::{
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
     EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings,
 };
-use ferry_engine::Instance;
 use ferry_engine::container::{
-    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HostOptions, LogOptions, MissingSource,
-    NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HealthStatus, HostOptions, LogOptions,
+    MissingSource, NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
 };
 use ferry_engine::network::Endpoint;
+use ferry_engine::{FirstProcess, Instance};
 use ferry_oci::Platform;
 use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
-use super::{limits, restart, security, tmpfs};
+use super::{health, limits, restart, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
@@ -59,6 +59,7 @@ pub(crate) fn options(body: ContainerCreateBody, platform: Option<Platform>) -> 
         labels: body.labels.unwrap_or_default().into_iter().collect(),
         stop_signal: non_empty(body.stop_signal),
         stop_timeout: stop_timeout(body.stop_timeout),
+        healthcheck: body.healthcheck.map(health::parse),
         host: host_options(host_config)?,
     })
 }
@@ -96,6 +97,11 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
             OnExit::Keep
         },
         restart: restart::parse(host.restart_policy)?.unwrap_or_default(),
+        first_process: if host.init == Some(true) {
+            FirstProcess::Init
+        } else {
+            FirstProcess::Program
+        },
         network: parse_network(host.network_mode.as_deref().unwrap_or_default())?,
         binds,
         root: access(host.readonly_rootfs),
@@ -335,7 +341,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
     }
     let given = [
         ("DeviceRequests", list(host.device_requests.as_ref())),
-        ("Init", host.init == Some(true)),
         ("PortBindings", map(host.port_bindings.as_ref())),
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
@@ -351,7 +356,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
 
 /// The same for what stands beside `HostConfig`.
 fn refuse_unsupported_config(body: &ContainerCreateBody) -> Result<(), ApiError> {
-    let health_test = body.healthcheck.as_ref().and_then(|check| check.test.as_ref());
     let endpoints = body
         .networking_config
         .as_ref()
@@ -364,8 +368,6 @@ fn refuse_unsupported_config(body: &ContainerCreateBody) -> Result<(), ApiError>
             || endpoint.driver_opts.as_ref().is_some_and(|options| !options.is_empty())
     };
     let given = [
-        // One word is `NONE`.
-        ("Healthcheck", health_test.is_some_and(|test| test.len() > 1)),
         (
             "Volumes",
             body.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()),
@@ -390,7 +392,7 @@ fn refuse_given(prefix: &str, given: &[(&str, bool)]) -> Result<(), ApiError> {
 
 /// One row of the list. Docker Engine API `ContainerSummary`.
 pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instance: &Instance) -> ContainerSummary {
-    let state = container.state();
+    let (state, health) = (container.state(), container.health());
     let config = &container.config;
     ContainerSummary {
         id: Some(container.id.to_string()),
@@ -411,7 +413,8 @@ pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instan
             Phase::Exited => ContainerSummaryStateEnum::EXITED,
             Phase::Removed => ContainerSummaryStateEnum::REMOVING,
         }),
-        status: Some(status(&state)),
+        status: Some(status(&state, health.as_ref().map(|health| health.status))),
+        health: health::summary(health.as_ref()),
         host_config: Some(ContainerSummaryHostConfig {
             network_mode: Some(network_name(&config.options.host.network).to_owned()),
             ..Default::default()
@@ -434,12 +437,16 @@ fn command_line(args: &[String]) -> String {
 }
 
 /// `Up 5 minutes`, `Exited (0) 2 hours ago`, in Docker's words.
-pub(crate) fn status(state: &State) -> String {
+pub(crate) fn status(state: &State, health: Option<HealthStatus>) -> String {
     let ago =
         |at: Option<OffsetDateTime>| at.map_or_else(String::new, |at| human_duration(OffsetDateTime::now_utc() - at));
     match state.phase {
         Phase::Created => "Created".to_owned(),
-        Phase::Running => format!("Up {}", ago(state.started_at)),
+        Phase::Running => match health {
+            Some(HealthStatus::Starting) => format!("Up {} (health: starting)", ago(state.started_at)),
+            Some(health) => format!("Up {} ({})", ago(state.started_at), health.as_str()),
+            None => format!("Up {}", ago(state.started_at)),
+        },
         Phase::Paused => format!("Up {} (Paused)", ago(state.started_at)),
         Phase::Restarting => format!("Restarting ({}) {} ago", state.exit_code, ago(state.finished_at)),
         Phase::Exited => format!("Exited ({}) {} ago", state.exit_code, ago(state.finished_at)),
@@ -486,7 +493,7 @@ pub(crate) fn inspect(
         created: Some(rfc3339(container.created_at)),
         path: Some(path),
         args: Some(args),
-        state: Some(container_state(&container.state())),
+        state: Some(container_state(container)),
         image: Some(config.image_id().to_string()),
         resolv_conf_path: file("resolv.conf"),
         hostname_path: file("hostname"),
@@ -516,7 +523,8 @@ pub(crate) fn inspect(
     }
 }
 
-fn container_state(state: &State) -> ContainerState {
+fn container_state(container: &Container) -> ContainerState {
+    let state = container.state();
     ContainerState {
         status: Some(match state.phase {
             Phase::Created => ContainerStateStatusEnum::CREATED,
@@ -536,7 +544,7 @@ fn container_state(state: &State) -> ContainerState {
         error: Some(state.error.clone()),
         started_at: Some(rfc3339_or_zero(state.started_at)),
         finished_at: Some(rfc3339_or_zero(state.finished_at)),
-        health: None,
+        health: container.health().as_ref().map(health::show),
     }
 }
 
@@ -561,6 +569,7 @@ fn api_config(container: &Container) -> ContainerConfig {
         entrypoint: options.entrypoint.clone(),
         labels: Some(config.labels.clone().into_iter().collect()),
         stop_signal: config.stop_signal.clone(),
+        healthcheck: config.healthcheck.as_ref().map(health::show_check),
         ..Default::default()
     }
 }
@@ -595,6 +604,7 @@ fn host_config(container: &Container) -> HostConfig {
         network_mode: Some(network_name(&host.network).to_owned()),
         restart_policy: Some(restart::show(host.restart)),
         auto_remove: Some(host.on_exit == OnExit::Remove),
+        init: (host.first_process == FirstProcess::Init).then_some(true),
         cap_add: (!host.cap_add.is_empty()).then(|| host.cap_add.clone()),
         cap_drop: (!host.cap_drop.is_empty()).then(|| host.cap_drop.clone()),
         extra_hosts: (!host.extra_hosts.is_empty()).then(|| host.extra_hosts.clone()),
@@ -728,11 +738,11 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_and_defaults_are_not() {
         assert!(refuse_unsupported(&HostConfig::default()).is_ok());
-        let init = HostConfig {
-            init: Some(true),
+        let published = HostConfig {
+            publish_all_ports: Some(true),
             ..Default::default()
         };
-        assert!(refuse_unsupported(&init).is_err());
+        assert!(refuse_unsupported(&published).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The one folder between the API's generated types and the engine's own.
 
 pub(crate) mod container;
+pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod limits;
 pub(crate) mod moment;

@@ -64,7 +64,7 @@ struct ListQuery {
     filters: Option<String>,
 }
 
-const LIST_FILTERS: &[&str] = &["ancestor", "exited", "id", "label", "name", "status"];
+const LIST_FILTERS: &[&str] = &["ancestor", "exited", "health", "id", "label", "name", "status"];
 
 async fn list(State(engine): State<Engine>, Query(query): Query<ListQuery>) -> Result<Response, ApiError> {
     let filters = Filters::parse(query.filters.as_deref(), LIST_FILTERS)?;
@@ -83,6 +83,11 @@ async fn list(State(engine): State<Engine>, Query(query): Query<ListQuery>) -> R
         labels: filters.get("label").to_vec(),
         states: filters.get("status").to_vec(),
         exit_codes: filters.get("exited").iter().map(exit_code).collect::<Result<_, _>>()?,
+        healths: filters
+            .get("health")
+            .iter()
+            .map(|word| convert::health::parse_status(word))
+            .collect::<Result<_, _>>()?,
         images: filters.get("ancestor").to_vec(),
     };
     let list = engine.list_containers(&filter);

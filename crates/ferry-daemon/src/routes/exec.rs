@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bollard_stubs::models::{ExecConfig, ExecInspectResponse, ExecStartConfig, ProcessConfig};
-use ferry_engine::container::{AttachOptions, Confinement, ExecOptions, ExecState, Terminal};
+use ferry_engine::container::{AttachOptions, Confinement, ExecOptions, ExecOwner, ExecState, Terminal};
 use ferry_engine::{Engine, WindowSize};
 
 use super::container::{SizeQuery, format_of};
@@ -59,6 +59,7 @@ async fn create(
         } else {
             Confinement::Default
         },
+        owner: ExecOwner::Client,
     };
     let exec = engine.create_exec(&id, options)?;
     Ok((

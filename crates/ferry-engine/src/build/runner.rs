@@ -11,7 +11,7 @@ use ferry_build::{
 };
 use ferry_runtime::capability::CapabilitySet;
 use ferry_runtime::profile::{self, ProfileInput};
-use ferry_runtime::{AttachOptions, Durability, Log, Overlay, Signal, Stdin, Stdio};
+use ferry_runtime::{AttachOptions, Durability, FirstProcess, Log, Overlay, Signal, Stdin, Stdio};
 use oci_spec::runtime::{Mount, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
 use tokio_util::sync::CancellationToken;
 
@@ -119,6 +119,7 @@ impl Engine {
             },
             groups: &[],
             user: &step.user,
+            first_process: FirstProcess::Program,
             stdio: Stdio {
                 tty: None,
                 stdin: Stdin::Closed,

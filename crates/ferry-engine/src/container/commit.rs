@@ -202,6 +202,7 @@ fn defaults_of(container: &Container, config: &mut ImageConfig) {
     defaults.user.clone_from(&was.user);
     defaults.labels.clone_from(&was.labels);
     defaults.stop_signal.clone_from(&was.stop_signal);
+    defaults.healthcheck.clone_from(&was.healthcheck);
 }
 
 fn now() -> Option<String> {

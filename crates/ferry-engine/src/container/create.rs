@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::{
     Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, OnExit, Purpose,
-    RestartPolicy, Scope, Ulimit, device, id, is_name, kill::parse_signal, spec,
+    RestartPolicy, Scope, Ulimit, device, health, id, is_name, kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -119,6 +119,8 @@ fn merge(id: &ContainerId, options: ContainerOptions, image: &ResolvedImage) -> 
         user: options.user.clone().unwrap_or_else(|| defaults.user.clone()),
         hostname: options.hostname.clone().unwrap_or_else(|| id.short().to_owned()),
         labels,
+        healthcheck: health::inherit(options.healthcheck.as_ref(), defaults.healthcheck.as_ref()),
+        shell: defaults.shell.clone(),
         stop_signal: options.stop_signal.clone().or_else(|| defaults.stop_signal.clone()),
         options,
     })
@@ -193,6 +195,9 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
     }
     if let Some(signal) = &config.stop_signal {
         parse_signal(signal)?;
+    }
+    if let Some(check) = &config.healthcheck {
+        health::verify(check)?;
     }
     spec::capabilities(&options.host)?;
     spec::check_sysctls(&options.host)?;

@@ -71,6 +71,9 @@ pub enum Error {
     /// A kernel parameter of the network that the host uses.
     #[error("sysctl {0:?} not allowed in host network namespace")]
     SysctlOfHostNetwork(String),
+    /// A health check that cannot be.
+    #[error("{0}")]
+    Healthcheck(String),
     /// A limit of a process that cannot be.
     #[error("{0}")]
     Ulimit(String),
@@ -230,6 +233,7 @@ impl Error {
             | Self::Sysctl(_)
             | Self::SysctlOfHostNetwork(_)
             | Self::Ulimit(_)
+            | Self::Healthcheck(_)
             | Self::OomScoreAdj(_)
             | Self::Device { .. }
             | Self::HostnameOfHost

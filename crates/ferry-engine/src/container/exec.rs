@@ -1,12 +1,14 @@
 //! Runs another process in a running container.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ferry_runtime::{Durability, Log, Monitor, Stdin, Stdio, WindowSize};
 use oci_spec::runtime::Process;
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 
-use super::start::{exit_code_of, read_exit, start_error, window_size};
+use super::start::{KILLED_WITH_MONITOR, exit_code_of, read_exit, start_error, window_size};
 use super::{AttachOptions, Confinement, Container, ContainerId, Error, Terminal, spec};
 use crate::{Engine, folder};
 
@@ -27,6 +29,18 @@ pub struct ExecOptions {
     pub attach: AttachOptions,
     /// `--privileged`: all capabilities, no seccomp.
     pub confinement: Confinement,
+    /// Who wants it.
+    pub owner: ExecOwner,
+}
+
+/// Who wants an exec.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExecOwner {
+    /// A client, which may ask how it ended.
+    #[default]
+    Client,
+    /// The engine, to check the container's health: it is forgotten when it has ended.
+    Health,
 }
 
 /// One exec of a container.
@@ -38,7 +52,7 @@ pub struct Exec {
     pub container: ContainerId,
     /// What was asked for.
     pub options: ExecOptions,
-    state: Mutex<ExecState>,
+    state: watch::Sender<ExecState>,
 }
 
 /// How far an exec is.
@@ -70,11 +84,34 @@ impl ExecState {
 impl Exec {
     /// How far it is now.
     pub fn state(&self) -> ExecState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.borrow().clone()
     }
 
     fn set_state(&self, state: ExecState) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.state.send_replace(state);
+    }
+
+    /// Waits until it has ended; gives its exit code.
+    pub(super) async fn ended(&self) -> i32 {
+        let mut state = self.state.subscribe();
+        match state.wait_for(ExecState::has_ended).await.as_deref() {
+            Ok(ExecState::Ended { code }) => *code,
+            // The exec holds its sender.
+            _ => KILLED_WITH_MONITOR,
+        }
+    }
+
+    /// What events say about it.
+    fn attributes(&self, container: &Container) -> BTreeMap<String, String> {
+        let mut attributes = container.attributes();
+        attributes.insert("execID".to_owned(), self.id.to_string());
+        attributes
+    }
+
+    pub(super) fn forget_if_nobody_asks(&self, container: &Container) {
+        if self.options.owner == ExecOwner::Health {
+            container.live().execs.remove(self.id.as_str());
+        }
     }
 
     pub(super) fn resize(&self, size: WindowSize) -> Result<(), Error> {
@@ -86,13 +123,17 @@ impl Exec {
 
     /// Of several starts, one wins.
     fn begin(&self) -> Result<(), Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match *state {
-            ExecState::Created => {
+        let has_begun = self.state.send_if_modified(|state| {
+            let is_first = matches!(state, ExecState::Created);
+            if is_first {
                 *state = ExecState::Starting;
-                Ok(())
             }
-            _ => Err(Error::ExecAlreadyStarted(self.id.to_string())),
+            is_first
+        });
+        if has_begun {
+            Ok(())
+        } else {
+            Err(Error::ExecAlreadyStarted(self.id.to_string()))
         }
     }
 }
@@ -109,10 +150,18 @@ impl Engine {
             id: ContainerId::random(),
             container: container.id.clone(),
             options,
-            state: Mutex::new(ExecState::Created),
+            state: watch::Sender::new(ExecState::Created),
         });
         container.live().execs.insert(exec.id.to_string(), exec.clone());
+        self.tell_exec("exec_create", &exec, &container);
         Ok(exec)
+    }
+
+    /// Tells of an exec, with its command in the action, as Docker does.
+    fn tell_exec(&self, action: &str, exec: &Exec, container: &Container) {
+        let action = format!("{action}: {}", exec.options.command.join(" "));
+        let attributes = exec.attributes(container);
+        self.events.send("container", action, container.id.as_str(), attributes);
     }
 
     /// The exec with this id. Docker Engine API `ExecInspect`.
@@ -131,6 +180,7 @@ impl Engine {
         let container = self.containers.find(exec.container.as_str())?;
         container.awake_monitor("exec")?;
         exec.begin()?;
+        self.tell_exec("exec_start", &exec, &container);
         let engine = self.clone();
         let start = async move { engine.start_begun_exec(exec, container, size).await };
         self.reaper.spawn(start).await?
@@ -144,9 +194,8 @@ impl Engine {
     ) -> Result<Option<UnixStream>, Error> {
         let (engine, starting) = (self.clone(), exec.clone());
         let _not_freezing = container.freezing.read().await;
-        let container = container.clone();
-        let started =
-            tokio::task::spawn_blocking(move || engine.start_exec_process(&container, &starting, size)).await?;
+        let of = container.clone();
+        let started = tokio::task::spawn_blocking(move || engine.start_exec_process(&of, &starting, size)).await?;
         let (monitor, watch, stream) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -154,15 +203,20 @@ impl Engine {
                     code: exit_code_of(&error),
                 });
                 folder::remove(&self.instance.state_dir(exec.id.as_str()));
+                exec.forget_if_nobody_asks(&container);
                 return Err(error);
             }
         };
         exec.set_state(ExecState::Running { monitor });
-        let (engine, ending) = (self.clone(), exec.clone());
+        let (engine, ending, of) = (self.clone(), exec.clone(), container.clone());
         tokio::spawn(async move {
             let exit = read_exit(watch).await;
-            let code = exit.map_or(super::start::KILLED_WITH_MONITOR, |exit| i32::from(exit.code));
+            let code = exit.map_or(KILLED_WITH_MONITOR, |exit| i32::from(exit.code));
             ending.set_state(ExecState::Ended { code });
+            ending.forget_if_nobody_asks(&of);
+            let mut attributes = ending.attributes(&of);
+            attributes.insert("exitCode".to_owned(), code.to_string());
+            engine.events.send("container", "exec_die", of.id.as_str(), attributes);
             let dir = engine.instance.state_dir(ending.id.as_str());
             tokio::task::spawn_blocking(move || folder::remove(&dir));
         });

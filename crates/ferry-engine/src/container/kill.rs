@@ -50,7 +50,10 @@ impl Engine {
             };
             match sent {
                 // It has ended by itself meanwhile, and stays so: that is what was asked for.
-                Err(Error::NotRunning(_) | Error::Runtime(ferry_runtime::Error::NotRunning)) if asks_to_end() => {}
+                Err(
+                    Error::NotRunning(_)
+                    | Error::Runtime(ferry_runtime::Error::NotRunning | ferry_runtime::Error::MonitorDied),
+                ) if asks_to_end() => {}
                 sent => sent?,
             }
         }

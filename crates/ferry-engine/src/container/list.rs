@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Container, Phase};
+use super::{Container, HealthStatus, Phase};
 use crate::{Engine, label};
 
 /// Which containers a list holds. Source: Docker Engine API `ContainerList`, parameter `filters`;
@@ -23,6 +23,8 @@ pub struct ListFilter {
     pub states: Vec<String>,
     /// Exit codes.
     pub exit_codes: Vec<i32>,
+    /// Healths; `None` is that of a container without a check.
+    pub healths: Vec<Option<HealthStatus>>,
     /// Images, as they were named, or the beginning of their ids.
     pub images: Vec<String>,
 }
@@ -65,6 +67,7 @@ impl ListFilter {
             && any(&self.images, &|image| {
                 container.config.options.image == image || container.config.is_of_image(image)
             })
+            && (self.healths.is_empty() || self.healths.contains(&container.health().map(|health| health.status)))
             && (self.exit_codes.is_empty() || self.exit_codes.iter().any(ended))
             && label::has_all(&container.config.labels, &self.labels)
     }

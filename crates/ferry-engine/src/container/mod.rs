@@ -10,6 +10,7 @@ mod error;
 mod exec;
 mod export;
 mod files;
+mod health;
 mod id;
 mod kill;
 mod limits;
@@ -56,9 +57,10 @@ pub use copy::{ExtractOptions, ExtractedOwner, PathArchive, PathStat};
 pub use create::Created;
 pub use device::Device;
 pub use error::Error;
-pub use exec::{Exec, ExecOptions, ExecState};
+pub use exec::{Exec, ExecOptions, ExecOwner, ExecState};
 pub use export::Export;
 pub(crate) use files::{NETWORK_FILES, write_network_files};
+pub use health::{Health, HealthStatus, Probe};
 pub use id::{ContainerId, is_name};
 pub(crate) use limits::{Abilities, Purpose};
 pub use limits::{
@@ -103,7 +105,10 @@ pub struct Container {
     adjustable: RwLock<Adjustable>,
     name: RwLock<String>,
     state: watch::Sender<State>,
+    /// Held while a file is written into a folder of its own, and while that is removed: nothing is left.
+    files: Mutex<()>,
     life: Mutex<restart::Life>,
+    health: Mutex<Option<Health>>,
     /// Held by the verb that changes the state: of conflicting calls, one wins.
     lifecycle: tokio::sync::Mutex<()>,
     /// Held for writing while its processes are frozen or thawed; for reading by whoever signals it or
@@ -130,7 +135,9 @@ impl Container {
             config,
             name: RwLock::new(name),
             state: watch::Sender::new(State::created()),
+            files: Mutex::default(),
             life: Mutex::default(),
+            health: Mutex::default(),
             lifecycle: tokio::sync::Mutex::new(()),
             freezing: tokio::sync::RwLock::new(()),
             live: Mutex::default(),
@@ -182,6 +189,10 @@ impl Container {
 
     fn live(&self) -> std::sync::MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The monitor of its running process.

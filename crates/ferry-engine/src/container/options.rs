@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ferry_oci::Platform;
+use ferry_oci::{Healthcheck, Platform};
+use ferry_runtime::FirstProcess;
 use serde::{Deserialize, Serialize};
 
 use super::{Adjustable, Device, Limits, NamespaceOptions, RestartPolicy, Security, Tmpfs, Ulimit};
@@ -41,6 +42,9 @@ pub struct ContainerOptions {
     pub stop_signal: Option<String>,
     /// How long to wait after that signal.
     pub stop_timeout: StopTimeout,
+    /// How to tell whether it is healthy; what is empty or 0 is the image's.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
     /// What the host gives to the container.
     pub host: HostOptions,
 }
@@ -53,6 +57,9 @@ pub struct HostOptions {
     /// Whether it is started again then.
     #[serde(default)]
     pub restart: RestartPolicy,
+    /// Whether an init starts its command (`--init`).
+    #[serde(default)]
+    pub first_process: FirstProcess,
     /// Network.
     pub network: NetworkMode,
     /// Folders and files of the host that appear inside.

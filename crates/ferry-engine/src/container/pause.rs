@@ -40,6 +40,7 @@ impl Engine {
             change_phase(container, Phase::Paused, Phase::Running);
             return Err(ferry_runtime::Error::from(error).into());
         }
+        container.end_health();
         self.events
             .send("container", "pause", container.id.as_str(), container.attributes());
         Ok(())

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ferry_oci::{DiffId, Digest, Platform};
+use ferry_oci::{DiffId, Digest, Healthcheck, Platform};
 use ferry_store::record::{self, Record};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Adjustable, Container, ContainerId, ContainerOptions, Error};
+use super::{Adjustable, Container, ContainerId, ContainerOptions, Error, Phase};
 
 /// What a container was created with, after the image's defaults were merged in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +41,12 @@ pub struct ContainerConfig {
     pub labels: BTreeMap<String, String>,
     /// Signal that asks the process to stop.
     pub stop_signal: Option<String>,
+    /// How to tell whether it is healthy.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
+    /// The image's shell, which a check may want.
+    #[serde(default)]
+    pub shell: Option<Vec<String>>,
 }
 
 impl ContainerConfig {
@@ -83,6 +89,10 @@ impl Container {
             created_at: self.created_at,
             config,
         };
+        let _files = self.files();
+        if self.state.borrow().phase == Phase::Removed {
+            return Err(Error::BeingRemoved(self.id.to_string()));
+        }
         let path = dir.join(FILE);
         Ok(record::write(&path, &contents, self.durability())?)
     }

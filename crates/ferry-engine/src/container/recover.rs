@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ferry_runtime::{Exit, Remains};
 
+use super::health::Past;
 use super::start::{EXIT_RECORD, KILLED_WITH_MONITOR};
 use super::{Container, OnExit, Phase};
 use crate::{Engine, build, folder};
@@ -81,6 +82,11 @@ impl Engine {
                     is.started_at = started_at;
                 });
                 self.enforce_limits(&container);
+                let check = self.begin_health(&container, Past::GoesOn);
+                if phase == Phase::Paused {
+                    container.end_health();
+                }
+                self.watch_health(&container, check);
                 self.watch_exit(container, launched, watch);
             }
             Err(_) => self.recover_ended(&container),

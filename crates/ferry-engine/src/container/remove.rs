@@ -73,7 +73,10 @@ impl Engine {
     /// Blocking. The record goes first: a container without one is gone, whatever else is left is
     /// removed at the next start of the engine.
     pub(super) fn delete_files(&self, container: &Container) {
-        folder::remove(&container.dir(&self.instance));
+        {
+            let _files = container.files();
+            folder::remove(&container.dir(&self.instance));
+        }
         let removed = container
             .snapshot_id()
             .and_then(|snapshot| Ok(self.store.snapshots().remove(&snapshot)?))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::{Container, Error, Phase};
+use super::{Container, Error, OnExit, Phase};
 use crate::Engine;
 
 /// When a container whose process has ended is started again. Source: Docker Engine API `RestartPolicy`.
@@ -37,6 +37,8 @@ pub(super) struct Life {
     back_off: Duration,
     /// Whether somebody ended it, so that it stays ended until somebody starts it.
     is_called_off: bool,
+    /// Whether somebody restarts it: then its end does not remove it.
+    is_kept: bool,
 }
 
 /// The file `life.json` of a container with a restart policy, version 1.
@@ -122,8 +124,13 @@ impl Container {
         if self.restart_policy() == RestartPolicy::No {
             return;
         }
+        let _files = self.files();
+        let state = self.state();
+        if state.phase == Phase::Removed {
+            return;
+        }
         let mut contents = self.life().record.clone();
-        contents.started_at = contents.started_at.or(self.state.borrow().started_at);
+        contents.started_at = contents.started_at.or(state.started_at);
         if let Err(error) = record::write(&dir.join(FILE), &contents, self.durability()) {
             tracing::warn!(container.id = %self.id, %error, "cannot keep what its restart policy needs");
         }
@@ -156,6 +163,21 @@ impl Container {
             return None;
         }
         self.life().after_exit(policy, code, ran_for)
+    }
+
+    /// Somebody restarts it: what removes itself when it ends is not to go now.
+    pub(super) fn keep_for_restart(&self) {
+        self.life().is_kept = true;
+    }
+
+    /// The restart is over.
+    pub(super) fn restart_is_over(&self) {
+        self.life().is_kept = false;
+    }
+
+    /// Whether its end removes it.
+    pub(super) fn goes_with_its_end(&self) -> bool {
+        self.config.options.host.on_exit == OnExit::Remove && !self.life().is_kept
     }
 
     /// Whether an engine that begins is to start it.

@@ -8,6 +8,7 @@ use ferry_runtime::{Durability, Exit, Log, Overlay, Stdin, Stdio, WindowSize};
 use ferry_store::Snapshot;
 use tokio::io::AsyncReadExt;
 
+use super::health::Past;
 use super::{
     Container, Error, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, spec,
     write_network_files,
@@ -69,6 +70,7 @@ impl Engine {
         });
         match running.await? {
             Ok((launched, watch, started_at)) => {
+                let check = self.begin_health(container, Past::Over);
                 container.state.send_modify(|state| {
                     state.phase = Phase::Running;
                     state.pid = u32::try_from(launched.monitor().pid()).ok();
@@ -78,6 +80,7 @@ impl Engine {
                     state.oom_killed = false;
                     state.error.clear();
                 });
+                self.watch_health(container, check);
                 self.events
                     .send("container", "start", container.id.as_str(), container.attributes());
                 self.watch_exit(container.clone(), launched, watch);
@@ -144,6 +147,7 @@ impl Engine {
             overlay: self.root_of(container)?,
             user: &container.config.user,
             groups: &options.host.groups,
+            first_process: options.host.first_process,
             stdio: Stdio {
                 tty: window_size(options.terminal),
                 stdin: match options.stdin {
@@ -211,7 +215,10 @@ impl Engine {
                 let _ = cleared.await;
             }
             // The monitor has emptied it but for a small file; a thread for that, on a tmpfs, would cost more than it.
-            crate::folder::remove(&launched.state_dir);
+            {
+                let _files = container.files();
+                crate::folder::remove(&launched.state_dir);
+            }
             engine.container_exited(&container, &launched, exit);
         });
     }
@@ -224,6 +231,7 @@ impl Engine {
             live.launched = None;
             live.execs.retain(|_, exec| !exec.state().has_ended());
         }
+        container.end_health();
         let finished_at = exit
             .as_ref()
             .map_or_else(time::OffsetDateTime::now_utc, |exit| exit.finished_at);
@@ -252,7 +260,7 @@ impl Engine {
             container.clone()
         });
         let (engine, endpoint) = (self.clone(), launched.endpoint.clone());
-        let removed = (container.config.options.host.on_exit == OnExit::Remove).then(|| {
+        let removed = container.goes_with_its_end().then(|| {
             self.containers.remove(container);
             container.clone()
         });

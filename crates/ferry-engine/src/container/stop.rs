@@ -77,8 +77,14 @@ impl Engine {
         // A caller that goes away meanwhile wanted it to run.
         let restart = async move {
             let id = container.id.as_str();
-            engine.stop_container(id, signal.as_deref(), timeout).await?;
-            engine.start_container(id).await?;
+            container.keep_for_restart();
+            let stopped = engine.stop_container(id, signal.as_deref(), timeout).await;
+            let started = match stopped {
+                Ok(_) => engine.start_container(id).await,
+                Err(error) => Err(error),
+            };
+            container.restart_is_over();
+            started?;
             engine.events.send("container", "restart", id, container.attributes());
             Ok(())
         };

@@ -25,5 +25,6 @@ pub(crate) use guest::GuestPlan;
 pub(crate) use namespaces::NamespacePlan;
 pub(crate) use privileges::{Orphan, SeccompListener};
 pub(crate) use process::{Gate, MemoryPolicy, ProcessPlan, Surroundings, Treatment};
+pub(crate) use program::become_program;
 pub(crate) use stdio::Streams;
 pub(crate) use sysctl::{parse as parse_sysctls, parse_for_bundle as parse_bundle_sysctls};

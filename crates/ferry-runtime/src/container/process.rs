@@ -21,12 +21,12 @@ use super::{
     hook,
     limits::{self, Limit},
     privileges::{Orphan, Privileges, SeccompListener},
-    program::become_program,
+    program::{become_init, become_program},
     stdio::{self, Streams, Terminal},
     user::{self, Identity},
 };
 use crate::{
-    Errno, Fault, StartError, Warning,
+    Errno, Fault, FirstProcess, StartError, Warning,
     capability::CapabilitySets,
     protocol::{self, Event},
     rootfs::{Shape, attach_console, open_or_create},
@@ -46,6 +46,7 @@ pub(crate) struct ProcessPlan {
     privileges: Privileges,
     treatment: Treatment,
     gate: Gate,
+    pub(crate) first: FirstProcess,
     pub(crate) streams: Streams,
 }
 
@@ -199,6 +200,7 @@ impl ProcessPlan {
             },
             treatment: surroundings.treatment,
             gate: surroundings.gate,
+            first: FirstProcess::Program,
             streams: surroundings.streams,
         };
         Ok((plan, warnings))
@@ -303,7 +305,10 @@ impl ReadyProcess {
 
     fn become_program(&self) -> StartError {
         match self.prepare() {
-            Ok(()) => become_program(&self.plan.args, &self.plan.env),
+            Ok(()) => match self.plan.first {
+                FirstProcess::Program => become_program(&self.plan.args, &self.plan.env),
+                FirstProcess::Init => become_init(&self.plan.args, &self.plan.env),
+            },
             Err(fault) => StartError::Failed(fault),
         }
     }

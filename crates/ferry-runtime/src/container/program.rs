@@ -8,7 +8,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::StartError;
+use crate::{StartError, init};
 
 /// `e_machine` ends here. Source: elf(5).
 const ELF_HEADER_BYTES: usize = 20;
@@ -34,6 +34,28 @@ pub(crate) fn become_program(args: &[String], env: &[String]) -> StartError {
     };
     let errno = crate::Errno::from(command.execute(&path_c));
     explain(program, &path, errno)
+}
+
+/// Becomes an init that starts the program. A program that is not there is found out now, while there is
+/// somebody to tell. Returns only what went wrong.
+pub(crate) fn become_init(args: &[String], env: &[String]) -> StartError {
+    let program = args.first().map(String::as_str).unwrap_or_default();
+    if let Err(error) = find(program, env) {
+        return error;
+    }
+    let words = [init::ARGV0, init::SEPARATOR].into_iter();
+    let failed = |reason: String| StartError::NotExecutable {
+        program: init::ARGV0.to_owned(),
+        reason,
+    };
+    match Command::new(
+        words.chain(args.iter().map(String::as_str)),
+        env.iter().map(String::as_str),
+    ) {
+        // The zygote's sealed copy, of which this process is one.
+        Some(command) => failed(crate::Errno::from(command.execute(c"/proc/self/exe")).to_string()),
+        None => failed("invalid argument".to_owned()),
+    }
 }
 
 fn find(program: &str, env: &[String]) -> Result<String, StartError> {

@@ -137,8 +137,9 @@ fn plan(
         problem: "is missing".to_owned(),
     })?;
     let seccomp = launch.seccomp.clone();
-    let (process_plan, warnings) =
+    let (mut process_plan, warnings) =
         ProcessPlan::of(&launch.id, process, &launch.user, &launch.groups, seccomp, streams)?;
+    process_plan.first = launch.first_process;
     let plan = ContainerPlan {
         proof: inheritance.proof,
         namespaces: NamespacePlan::of(spec)?,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use ferry_runtime::{
-    AttachOptions, Durability, Error, Exec, Exit, Launch, Log, Monitor, Overlay, Root, Stdin, Stdio, WindowSize,
-    Zygote, ZygoteOptions, capability::CapabilitySet, cgroup, profile, seccomp,
+    AttachOptions, Durability, Error, Exec, Exit, FirstProcess, Launch, Log, Monitor, Overlay, Root, Stdin, Stdio,
+    WindowSize, Zygote, ZygoteOptions, capability::CapabilitySet, cgroup, profile, seccomp,
 };
 use tempfile::TempDir;
 
@@ -104,6 +104,7 @@ impl Fixture {
             }),
             user: String::new(),
             groups: Vec::new(),
+            first_process: FirstProcess::Program,
             stdio: Stdio {
                 tty: None,
                 stdin: Stdin::Closed,

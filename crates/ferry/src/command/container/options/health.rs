@@ -19,7 +19,7 @@ pub(crate) struct Health {
     #[arg(long, value_name = "DURATION")]
     health_timeout: Option<String>,
     /// Failures in a row that make it unhealthy
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     health_retries: Option<i64>,
     /// Time at the start in which failures do not count
     #[arg(long, value_name = "DURATION")]
@@ -45,7 +45,7 @@ impl Health {
         let asked = config != HealthConfig::default();
         if self.no_healthcheck {
             if asked {
-                return Err(Failure::new("--no-healthcheck and --health-* cannot be given together"));
+                return Err(Failure::new("--no-healthcheck conflicts with --health-* options"));
             }
             body.healthcheck = Some(HealthConfig {
                 test: Some(vec!["NONE".to_owned()]),
