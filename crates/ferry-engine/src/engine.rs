@@ -223,8 +223,10 @@ impl Engine {
         host: &HostOptions,
         confinement: Confinement,
     ) -> Result<Option<seccomp::Program>, container::Error> {
-        match host.security.seccomp {
+        match &host.security.seccomp {
             Filter::Unconfined => Ok(None),
+            // Of a privileged container too: it was asked for.
+            Filter::Profile(json) => own_filter(json, container::spec::capabilities(host)?),
             Filter::Default => self.seccomp(confinement, &container::spec::capabilities(host)?),
         }
     }
@@ -246,6 +248,29 @@ impl Host {
             masked: profile::masked_on_this_host(),
         }
     }
+}
+
+/// Not kept: whoever creates containers would decide how many there are.
+fn own_filter(json: &str, capabilities: CapabilitySet) -> Result<Option<seccomp::Program>, container::Error> {
+    let native = seccomp::Architecture::native().ok_or(seccomp::CompileError::Unsupported {
+        feature: std::env::consts::ARCH,
+    })?;
+    let context = seccomp::ProfileContext {
+        native,
+        capabilities,
+        kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
+    };
+    match seccomp::parse_profile(json, &context)? {
+        Some(profile) => Ok(Some(seccomp::compile_for(&profile, native)?)),
+        None => Ok(None),
+    }
+}
+
+/// The first two numbers of a release such as `6.1.0-13-amd64`.
+fn kernel_version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut number = || numbers.next().and_then(Result::ok).unwrap_or_default();
+    (number(), number())
 }
 
 /// How long a process that was killed may hold its locks.

@@ -13,6 +13,7 @@ mod exec;
 mod foreign;
 mod images;
 mod interrupt;
+mod join;
 mod life;
 mod limits;
 mod network;

@@ -26,9 +26,11 @@ use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
 pub(crate) fn options(body: ContainerCreateBody, platform: Option<Platform>) -> Result<ContainerOptions, ApiError> {
+    refuse_in_joined_network(&body)?;
     refuse_unsupported_config(&body)?;
     let host_config = body.host_config.unwrap_or_default();
     refuse_unsupported(&host_config)?;
+    refuse_as_docker(&host_config)?;
     let console = host_config.console_size.as_deref().unwrap_or_default();
     let size = |at: usize| console.get(at).and_then(|size| u16::try_from(*size).ok()).unwrap_or(0);
     let terminal = if body.tty == Some(true) {
@@ -122,6 +124,7 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
         tmpfs,
         security,
         namespaces,
+        annotations: host.annotations.unwrap_or_default().into_iter().collect(),
         devices,
         device_rules: host.device_cgroup_rules.unwrap_or_default(),
     })
@@ -155,9 +158,13 @@ fn parse_network(mode: &str) -> Result<NetworkMode, ApiError> {
         "" | "default" | "bridge" => Ok(NetworkMode::Bridge),
         "host" => Ok(NetworkMode::Host),
         "none" => Ok(NetworkMode::None),
-        other => Err(ApiError::not_implemented(format!(
-            "network {other:?} is not supported yet: use bridge, host or none"
-        ))),
+        "container:" => Err(ApiError::bad_request("invalid container format container:<name|id>")),
+        other => match security::other_container(other) {
+            Some(container) => Ok(NetworkMode::Container(container)),
+            None => Err(ApiError::not_implemented(format!(
+                "network {other:?} is not supported yet: use bridge, host, none or container:NAME"
+            ))),
+        },
     }
 }
 
@@ -340,13 +347,61 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
         ("Links", list(host.links.as_ref())),
-        ("StorageOpt", map(host.storage_opt.as_ref())),
         ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
-        ("Annotations", map(host.annotations.as_ref())),
         ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
-        ("Runtime", mode(host.runtime.as_ref(), &["", "ferry"])),
     ];
     refuse_given("HostConfig.", &given)
+}
+
+/// What Docker knows and refuses, in its words.
+fn refuse_as_docker(host: &HostConfig) -> Result<(), ApiError> {
+    const RUNTIMES: &[&str] = &["", "ferry", "runc", "io.containerd.runc.v2"];
+    let runtime = host.runtime.as_deref().unwrap_or_default();
+    if !RUNTIMES.contains(&runtime) {
+        return Err(ApiError::bad_request(format!(
+            "unknown or invalid runtime name: {runtime}"
+        )));
+    }
+    if host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()) {
+        return Err(ApiError::bad_request(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        ));
+    }
+    let mut annotations = host.annotations.iter().flatten();
+    if annotations.any(|(key, _)| key.trim().is_empty()) {
+        return Err(ApiError::bad_request(
+            "invalid Annotations: the empty string is not permitted as an annotation key",
+        ));
+    }
+    Ok(())
+}
+
+/// What cannot be asked for together with another container's network, as far as only the API's body shows it.
+/// Source: moby `runconfig/hostconfig_unix.go`.
+fn refuse_in_joined_network(body: &ContainerCreateBody) -> Result<(), ApiError> {
+    let host = body.host_config.clone().unwrap_or_default();
+    if !host.network_mode.is_some_and(|mode| mode.starts_with("container:")) {
+        return Ok(());
+    }
+    let is_filled = |map: Option<usize>| map.is_some_and(|len| len > 0);
+    let conflicts = [
+        (
+            is_filled(host.links.map(|links| links.len())),
+            "container type network can't be used with links. This would result in undefined behavior",
+        ),
+        (
+            is_filled(host.port_bindings.map(|ports| ports.len())) || host.publish_all_ports == Some(true),
+            "port publishing and the container type network mode",
+        ),
+        (
+            is_filled(body.exposed_ports.as_ref().map(Vec::len)),
+            "port exposing and the container type network mode",
+        ),
+    ];
+    match conflicts.into_iter().find(|(is_given, _)| *is_given) {
+        Some((_, what)) => Err(ApiError::bad_request(format!("conflicting options: {what}"))),
+        None => Ok(()),
+    }
 }
 
 /// The same for what stands beside `HostConfig`.
@@ -413,7 +468,7 @@ pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instan
         }),
         status: Some(status(&state)),
         host_config: Some(ContainerSummaryHostConfig {
-            network_mode: Some(network_name(&config.options.host.network).to_owned()),
+            network_mode: Some(network_name(&config.options.host.network)),
             ..Default::default()
         }),
         network_settings: Some(ContainerSummaryNetworkSettings {
@@ -473,7 +528,11 @@ pub(crate) fn inspect(
     instance: &Instance,
 ) -> ContainerInspectResponse {
     let config = &container.config;
-    let dir = instance.container_dir(container.id.as_str());
+    let files_of = match &config.options.host.network {
+        NetworkMode::Container(id) => id,
+        _ => container.id.as_str(),
+    };
+    let dir = instance.container_dir(files_of);
     let file = |name: &str| Some(dir.join(name).to_string_lossy().into_owned());
     let (path, args) = config
         .args
@@ -592,7 +651,8 @@ fn host_config(container: &Container) -> HostConfig {
             typ: Some(driver.to_owned()),
             config: Some(settings),
         }),
-        network_mode: Some(network_name(&host.network).to_owned()),
+        network_mode: Some(network_name(&host.network)),
+        annotations: (!host.annotations.is_empty()).then(|| host.annotations.clone().into_iter().collect()),
         restart_policy: Some(restart::show(host.restart)),
         auto_remove: Some(host.on_exit == OnExit::Remove),
         cap_add: (!host.cap_add.is_empty()).then(|| host.cap_add.clone()),
@@ -620,17 +680,21 @@ fn host_config(container: &Container) -> HostConfig {
     shown
 }
 
-fn network_name(network: &NetworkMode) -> &'static str {
+fn network_name(network: &NetworkMode) -> String {
     match network {
-        NetworkMode::Bridge => "bridge",
-        NetworkMode::Host => "host",
-        NetworkMode::None => "none",
+        NetworkMode::Bridge => "bridge".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Container(id) => format!("container:{id}"),
     }
 }
 
 /// The container's one network; what it has there only while it runs is empty else, as in Docker.
 fn networks(container: &Container, instance: &Instance) -> HashMap<String, EndpointSettings> {
     let network = &container.config.options.host.network;
+    if matches!(network, NetworkMode::Container(_)) {
+        return HashMap::new();
+    }
     let endpoint = container.endpoint();
     let text = |value: &dyn Fn(&Endpoint) -> String| Some(endpoint.as_ref().map(value).unwrap_or_default());
     let settings = EndpointSettings {
@@ -645,7 +709,7 @@ fn networks(container: &Container, instance: &Instance) -> HashMap<String, Endpo
         global_ipv6_prefix_len: Some(0),
         ..Default::default()
     };
-    HashMap::from([(network_name(network).to_owned(), settings)])
+    HashMap::from([(network_name(network), settings)])
 }
 
 fn mounts(container: &Container) -> Vec<MountPoint> {

@@ -11,6 +11,7 @@ mod exec;
 mod export;
 mod files;
 mod id;
+mod join;
 mod kill;
 mod limits;
 mod list;

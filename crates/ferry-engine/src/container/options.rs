@@ -99,6 +99,9 @@ pub struct HostOptions {
     /// Which namespaces it has for itself.
     #[serde(default)]
     pub namespaces: NamespaceOptions,
+    /// What is said about it to whoever looks, and to the runtime.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// Devices of the host.
     #[serde(default)]
     pub devices: Vec<Device>,
@@ -154,6 +157,8 @@ pub enum NetworkMode {
     Host,
     /// A loopback interface and nothing else.
     None,
+    /// That of the container with this id, or name before it was created.
+    Container(String),
 }
 
 /// A file or folder of the host that appears inside a container.

@@ -1,5 +1,6 @@
 //! Starts a container: network, root, process; and watches it from then on.
 
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use ferry_store::Snapshot;
 use tokio::io::AsyncReadExt;
 
 use super::{
-    Container, Error, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, spec,
+    Container, Error, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, join::Joined, spec,
     write_network_files,
 };
 use crate::Engine;
@@ -103,8 +104,10 @@ impl Engine {
 
     /// Blocking: all that lies between a created container and its running process.
     fn start_process(&self, container: &Arc<Container>) -> Result<Running, Error> {
+        let joined = self.join(container)?;
         let endpoint = self.take_endpoint(&container.config.options.host.network)?;
-        let launched = match self.launch(self.launch_request(container, endpoint.clone())?) {
+        let launched = self.launch_request(container, &joined, endpoint.clone());
+        let launched = match launched.and_then(|request| self.launch(request)) {
             Ok(launched) => launched,
             Err(error) => {
                 self.release_endpoint(endpoint);
@@ -127,16 +130,24 @@ impl Engine {
     fn launch_request<'a>(
         &self,
         container: &'a Container,
+        joined: &'a Joined,
         endpoint: Option<crate::network::Endpoint>,
     ) -> Result<LaunchRequest<'a>, Error> {
         let options = &container.config.options;
         let dir = container.dir(&self.instance);
-        write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
+        let files = match &joined.files_of {
+            Some(owner) => owner.dir(&self.instance),
+            None => {
+                write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
+                dir.clone()
+            }
+        };
         Ok(LaunchRequest {
             id: container.id.as_str(),
             spec: spec::of_container(
                 container,
-                &dir,
+                &files,
+                joined,
                 self.host(),
                 self.user_namespace(&container.config.platform)?,
             )?,
@@ -165,6 +176,7 @@ impl Engine {
             },
             emulate: self.emulation_for(&container.config.platform)?,
             endpoint,
+            shared_memory: joined.shared_memory.as_ref().map(AsFd::as_fd),
             exit_record: match options.host.on_exit {
                 OnExit::Keep => dir.join(EXIT_RECORD),
                 // Nobody reads it: with its end the container is gone.
