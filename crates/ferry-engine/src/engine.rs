@@ -17,7 +17,7 @@ use ferry_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::build::context::Contexts;
-use crate::container::{self, Abilities, Confinement, Filter, HostOptions, Table};
+use crate::container::{self, Abilities, CgroupParents, Confinement, Filter, HostOptions, Table};
 use crate::error::Error;
 use crate::event::Events;
 use crate::image::Naming;
@@ -58,6 +58,8 @@ pub struct Parts {
     pub(crate) contexts: Contexts,
     /// The cgroup below which containers get theirs.
     pub(crate) cgroups: cgroup::Parent,
+    /// Those that some containers get theirs below instead.
+    pub(crate) cgroup_parents: CgroupParents,
     host: Host,
     emulator_dirs: Vec<PathBuf>,
     emulators: OnceLock<Emulators>,
@@ -109,6 +111,7 @@ impl Engine {
     fn assemble(options: EngineOptions, cgroups: cgroup::Parent, store: Store, lock: File) -> Result<Self, Error> {
         let instance = options.instance;
         let engine = Self(Arc::new(Parts {
+            cgroup_parents: CgroupParents::open(cgroups.layout().clone(), &instance.exec_root),
             cgroups,
             store,
             events: Events::default(),
@@ -128,6 +131,7 @@ impl Engine {
             _lock: lock,
         }));
         engine.recover_containers();
+        engine.cgroup_parents.tidy();
         BuildCache::open(&engine.store).recover()?;
         let store = engine.store.clone();
         tokio::task::spawn_blocking(move || {

@@ -31,6 +31,12 @@ mod signal;
 mod state;
 mod stdio;
 
+/// What of these limits of a process could be given only in part here, by the caller and its zygote.
+#[must_use]
+pub fn clamped_limits(asked: &[oci_spec::runtime::PosixRlimit]) -> Vec<Warning> {
+    container::clamp_limits(asked).1
+}
+
 pub use error::Error;
 pub use exit::{Exit, ReadExitError};
 pub use fault::{Errno, Fault, StartError, UserFault, Warning};

@@ -11,6 +11,7 @@ use bollard_stubs::models::{
     EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings,
 };
 use ferry_engine::Instance;
+use ferry_engine::cgroup::ParentPath;
 use ferry_engine::container::{
     Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HostOptions, LogOptions, MissingSource,
     NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
@@ -124,10 +125,17 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
         tmpfs,
         security,
         namespaces,
+        cgroup_parent: parse_cgroup_parent(host.cgroup_parent.as_deref())?,
         annotations: host.annotations.unwrap_or_default().into_iter().collect(),
         devices,
         device_rules: host.device_cgroup_rules.unwrap_or_default(),
     })
+}
+
+fn parse_cgroup_parent(path: Option<&str>) -> Result<Option<ParentPath>, ApiError> {
+    let path = path.filter(|path| !path.is_empty());
+    let invalid = |error| ApiError::bad_request(format!("invalid cgroup parent: {error}"));
+    path.map(ParentPath::parse).transpose().map_err(invalid)
 }
 
 fn parse_oom_score_adj(score: Option<i64>) -> Result<i32, ApiError> {
@@ -348,7 +356,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         ("VolumesFrom", list(host.volumes_from.as_ref())),
         ("Links", list(host.links.as_ref())),
         ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
-        ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
     ];
     refuse_given("HostConfig.", &given)
 }
@@ -652,6 +659,11 @@ fn host_config(container: &Container) -> HostConfig {
             config: Some(settings),
         }),
         network_mode: Some(network_name(&host.network)),
+        cgroup_parent: Some(
+            host.cgroup_parent
+                .as_ref()
+                .map_or_else(String::new, |path| format!("/{}", path.as_str())),
+        ),
         annotations: (!host.annotations.is_empty()).then(|| host.annotations.clone().into_iter().collect()),
         restart_policy: Some(restart::show(host.restart)),
         auto_remove: Some(host.on_exit == OnExit::Remove),

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::{
     Container, ContainerConfig, ContainerId, ContainerOptions, DnsOptions, Error, Filter, HostOptions, Limits,
-    MissingSource, NetworkMode, OnExit, Purpose, RestartPolicy, Scope, Ulimit, device, id, is_name,
-    kill::parse_signal, spec,
+    MissingSource, NetworkMode, OnExit, Purpose, RestartPolicy, Scope, Ulimit, device, id, is_name, kill::parse_signal,
+    spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -55,6 +55,7 @@ impl Engine {
         if *limits != Limits::default() {
             warnings.extend(limits.verify(self.abilities(), Purpose::Create)?);
         }
+        warnings.extend(Ulimit::warnings(&config.options.host.ulimits));
         self.emulation_for(&config.platform)?;
         let host = &config.options.host;
         if matches!(host.security.seccomp, Filter::Profile(_)) {

@@ -1,6 +1,7 @@
 //! Containers: one file a verb; here what a container is while the engine knows it.
 
 mod attach;
+mod cgroup_parent;
 mod commit;
 mod copy;
 mod create;
@@ -52,6 +53,7 @@ use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
+pub(crate) use cgroup_parent::CgroupParents;
 pub use commit::CommitOptions;
 pub use copy::{ExtractOptions, ExtractedOwner, PathArchive, PathStat};
 pub use create::Created;
@@ -208,7 +210,11 @@ impl Container {
     /// Its control group, whether or not it exists.
     fn cgroup(&self, engine: &crate::Engine) -> Cgroup {
         let name = ChildName::parse(self.id.as_str()).expect("ids are names of cgroups");
-        engine.cgroups.child(&name)
+        let own = self.config.options.host.cgroup_parent.as_ref();
+        match own.and_then(|path| engine.cgroup_parents.get(path)) {
+            Some(parent) => parent.child(&name),
+            None => engine.cgroups.child(&name),
+        }
     }
 
     /// What events say about it.

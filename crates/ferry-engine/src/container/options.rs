@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ferry_oci::Platform;
+use ferry_runtime::cgroup::ParentPath;
 use serde::{Deserialize, Serialize};
 
 use super::{Adjustable, Device, Limits, NamespaceOptions, RestartPolicy, Security, Tmpfs, Ulimit};
@@ -99,6 +100,9 @@ pub struct HostOptions {
     /// Which namespaces it has for itself.
     #[serde(default)]
     pub namespaces: NamespaceOptions,
+    /// The control group below which it gets its own, instead of the engine's.
+    #[serde(default)]
+    pub cgroup_parent: Option<ParentPath>,
     /// What is said about it to whoever looks, and to the runtime.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,

@@ -70,6 +70,9 @@ pub(super) fn of_container(
         options.host.namespaces.choose(&mut namespaces, joined);
         linux.set_namespaces(Some(namespaces));
         options.host.security.apply(linux);
+        if let Some(parent) = &options.host.cgroup_parent {
+            linux.set_cgroups_path(Some(Path::new("/").join(parent.as_str()).join(container.id.as_str())));
+        }
         add_devices(linux, &options.host)?;
     }
     if let Some(resources) = spec

@@ -105,8 +105,19 @@ impl Engine {
     /// Blocking: all that lies between a created container and its running process.
     fn start_process(&self, container: &Arc<Container>) -> Result<Running, Error> {
         let joined = self.join(container)?;
+        let parent = container.config.options.host.cgroup_parent.as_ref();
+        parent.map_or(Ok(()), |path| self.cgroup_parents.take(path))?;
+        let started = self.start_in(container, &joined);
+        if let (Err(_), Some(path)) = (&started, parent) {
+            self.cgroup_parents.release(path);
+        }
+        started
+    }
+
+    /// With what others give it, and below its control group's parent.
+    fn start_in(&self, container: &Arc<Container>, joined: &Joined) -> Result<Running, Error> {
         let endpoint = self.take_endpoint(&container.config.options.host.network)?;
-        let launched = self.launch_request(container, &joined, endpoint.clone());
+        let launched = self.launch_request(container, joined, endpoint.clone());
         let launched = match launched.and_then(|request| self.launch(request)) {
             Ok(launched) => launched,
             Err(error) => {
@@ -114,6 +125,11 @@ impl Engine {
                 return Err(error);
             }
         };
+        if !container.config.options.host.ulimits.is_empty() {
+            for warning in launched.monitor().warnings() {
+                tracing::warn!(container.id = %container.id, %warning, "limited otherwise than asked");
+            }
+        }
         match serve_waiting_and_start(container, &launched) {
             Ok((watch, started_at)) => {
                 let launched = Arc::new(launched);
@@ -272,7 +288,11 @@ impl Engine {
             self.announce_removal(container);
         }
         // Nothing that a caller waits for.
+        let parent = container.config.options.host.cgroup_parent.clone();
         self.reaper.spawn_blocking(move || {
+            if let Some(path) = parent {
+                engine.cgroup_parents.release(&path);
+            }
             engine.release_endpoint(endpoint);
             if let Some(container) = restarting {
                 container.keep_life(&container.dir(&engine.instance));

@@ -8,7 +8,7 @@ use oci_spec::runtime::Process;
 
 use super::{
     Inheritance,
-    belongings::Belongings,
+    belongings::{Belongings, parent_in},
     ending::Record,
     streams,
     supervisor::{Newborn, Supervisor, Ward},
@@ -34,7 +34,10 @@ pub(super) fn launch(
     emulation: Option<EmulationPlace>,
     descriptors: Vec<OwnedFd>,
 ) -> Result<Supervisor, Fault> {
-    let parent = cgroups(inheritance)?;
+    let parent = match parent_in(&launch)? {
+        Some(path) => Parent::open(cgroups(inheritance)?.layout(), &path)?,
+        None => cgroups(inheritance)?,
+    };
     let emulation = take_emulation(emulation, descriptors)?;
     let (belongings, cgroup, mut warnings) = Belongings::of_launch(&launch, &parent)?;
     let keeper = Keeper::open(&launch.stdio.log)?;
@@ -78,7 +81,11 @@ pub(super) fn exec(
     container: &Container,
     descriptors: Vec<OwnedFd>,
 ) -> Result<Supervisor, Fault> {
-    let parent = cgroups(inheritance)?;
+    let usual = cgroups(inheritance)?;
+    let parent = match &container.cgroup_parent {
+        Some(path) if path != usual.path() => Parent::open(usual.layout(), path)?,
+        _ => usual,
+    };
     let Ok([host]) = <[OwnedFd; 1]>::try_from(descriptors) else {
         return Err(Fault::Spec {
             member: "container".to_owned(),
