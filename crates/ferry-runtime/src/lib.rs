@@ -42,6 +42,7 @@ pub use exit::{Exit, ReadExitError};
 pub use fault::{Errno, Fault, StartError, UserFault, Warning};
 pub use handle::{AttachOptions, Monitor, Remains, Zygote, ZygoteOptions};
 pub use launch::{Durability, Exec, Launch, Overlay, Root};
+pub use log::identity as log_identity;
 pub use rootfs::{View, ViewedRoot, open_layers, resolve_user, shared_memory};
 pub use signal::{NoSuchSignal, Signal};
 pub use state::{Phase, State};

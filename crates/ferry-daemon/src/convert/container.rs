@@ -8,13 +8,13 @@ use std::time::Duration;
 use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
-    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings,
+    EndpointSettings, HostConfig, MountPoint, MountType, NetworkSettings,
 };
 use ferry_engine::Instance;
 use ferry_engine::cgroup::ParentPath;
 use ferry_engine::container::{
-    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HostOptions, LogOptions, MissingSource,
-    NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HostOptions, MissingSource, NetworkMode,
+    OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
 };
 use ferry_engine::network::Endpoint;
 use ferry_oci::Platform;
@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
-use super::{limits, restart, security, tmpfs};
+use super::{limits, log, restart, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
@@ -115,7 +115,7 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
             host.dns_search.unwrap_or_default(),
             host.dns_options.unwrap_or_default(),
         )?,
-        log: parse_log(host.log_config)?,
+        log: log::parse(host.log_config)?,
         limits,
         ulimits: host.ulimits.iter().flatten().map(limits::parse_ulimit).collect(),
         oom_score_adj: parse_oom_score_adj(host.oom_score_adj)?,
@@ -286,55 +286,6 @@ fn parse_extra_hosts(lines: Vec<String>) -> Result<Vec<String>, ApiError> {
         }
     }
     Ok(lines)
-}
-
-fn parse_log(config: Option<HostConfigLogConfig>) -> Result<LogOptions, ApiError> {
-    let config = config.unwrap_or_default();
-    match config.typ.as_deref().unwrap_or_default() {
-        "none" => return Ok(LogOptions::None),
-        "" | "json-file" => {}
-        other => {
-            return Err(ApiError::not_implemented(format!(
-                "logging driver {other:?} is not supported yet: use json-file or none"
-            )));
-        }
-    }
-    let LogOptions::JsonFile {
-        mut max_size_bytes,
-        mut max_files,
-    } = LogOptions::default()
-    else {
-        return Ok(LogOptions::None);
-    };
-    for (key, value) in config.config.unwrap_or_default() {
-        let invalid = || ApiError::bad_request(format!("invalid value {value:?} of log option {key:?}"));
-        match key.as_str() {
-            "max-size" => max_size_bytes = parse_size(&value).ok_or_else(invalid)?,
-            "max-file" => max_files = value.parse().ok().filter(|files| *files > 0).ok_or_else(invalid)?,
-            _ => {
-                return Err(ApiError::bad_request(format!(
-                    "unknown log opt '{key}' for json-file log driver"
-                )));
-            }
-        }
-    }
-    Ok(LogOptions::JsonFile {
-        max_size_bytes,
-        max_files,
-    })
-}
-
-/// `10m`, `512k`, `1g`, or bytes.
-fn parse_size(text: &str) -> Option<u64> {
-    let text = text.to_ascii_lowercase();
-    let digits = text.trim_end_matches('b').trim_end_matches(['k', 'm', 'g']);
-    let unit: u64 = match text.trim_end_matches('b').chars().last()? {
-        'k' => 1 << 10,
-        'm' => 1 << 20,
-        'g' => 1 << 30,
-        _ => 1,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
 }
 
 /// Options of the API that Ferry does not have yet must not be ignored in silence.
@@ -559,7 +510,8 @@ pub(crate) fn inspect(
         hosts_path: file("hosts"),
         log_path: container
             .log_path(instance)
-            .map(|path| path.to_string_lossy().into_owned()),
+            .filter(|_| log::has_public_file(&config.options.host.log))
+            .map_or_else(|| Some(String::new()), |path| Some(path.to_string_lossy().into_owned())),
         name: Some(format!("/{}", container.name())),
         restart_count: Some(i64::from(container.restarts())),
         size_rw: size.map(|size| bytes(size.writable_bytes)),
@@ -639,25 +591,9 @@ fn host_config(container: &Container) -> HostConfig {
         let suffix = if bind.access == RootAccess::ReadOnly { ":ro" } else { "" };
         format!("{}:{}{suffix}", bind.source.display(), bind.target.display())
     };
-    let (driver, settings) = match host.log {
-        LogOptions::None => ("none", HashMap::new()),
-        LogOptions::JsonFile {
-            max_size_bytes,
-            max_files,
-        } => (
-            "json-file",
-            HashMap::from([
-                ("max-size".to_owned(), max_size_bytes.to_string()),
-                ("max-file".to_owned(), max_files.to_string()),
-            ]),
-        ),
-    };
     let mut shown = HostConfig {
         binds: (!host.binds.is_empty()).then(|| host.binds.iter().map(bind).collect()),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some(driver.to_owned()),
-            config: Some(settings),
-        }),
+        log_config: Some(log::show(&host.log)),
         network_mode: Some(network_name(&host.network)),
         cgroup_parent: Some(
             host.cgroup_parent
@@ -812,16 +748,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_durations_read_as_docker_s() {
-        for (text, size) in [
-            ("10m", Some(10 << 20)),
-            ("1gb", Some(1 << 30)),
-            ("5", Some(5)),
-            ("0", None),
-            ("x", None),
-        ] {
-            assert_eq!(parse_size(text), size, "{text}");
-        }
+    fn durations_read_as_docker_s() {
         for (seconds, text) in [
             (0, "Less than a second"),
             (1, "1 second"),

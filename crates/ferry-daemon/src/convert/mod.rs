@@ -3,6 +3,7 @@
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod limits;
+pub(crate) mod log;
 pub(crate) mod moment;
 pub(crate) mod path_stat;
 mod restart;

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::{
     Container, ContainerConfig, ContainerId, ContainerOptions, DnsOptions, Error, Filter, HostOptions, Limits,
-    MissingSource, NetworkMode, OnExit, Purpose, RestartPolicy, Scope, Ulimit, device, id, is_name, kill::parse_signal,
-    spec,
+    LogOptions, MissingSource, NetworkMode, OnExit, Purpose, RestartPolicy, Scope, Ulimit, device, id, is_name,
+    kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -235,6 +235,15 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
     }
     if let Some(signal) = &config.stop_signal {
         parse_signal(signal)?;
+    }
+    if let LogOptions::JsonFile { more, .. } = &options.host.log
+        && let Some(part) = more.unknown_in_tag()
+    {
+        return invalid(
+            "log tag",
+            &part,
+            "it is no field of Docker's: ID, FullID, Name, ImageID, ImageFullID, ImageName, DaemonName",
+        );
     }
     spec::capabilities(&options.host)?;
     spec::check_sysctls(&options.host)?;

@@ -16,6 +16,7 @@ mod join;
 mod kill;
 mod limits;
 mod list;
+mod log_details;
 mod logs;
 mod options;
 mod path;
@@ -70,8 +71,8 @@ pub use limits::{
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogReader, LogRequest, LogSink, LogStream};
 pub use options::{
-    Bind, Confinement, ContainerOptions, DnsOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit,
-    RootAccess, StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, ContainerOptions, DnsOptions, FileDriver, FileLog, HostOptions, LogOptions, MissingSource,
+    NetworkMode, OnExit, RootAccess, StdinMode, StopTimeout, Terminal,
 };
 pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;

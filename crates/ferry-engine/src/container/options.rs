@@ -270,7 +270,38 @@ pub enum LogOptions {
         max_size_bytes: u64,
         /// Files that are kept.
         max_files: u32,
+        /// What else was asked for.
+        #[serde(default)]
+        more: FileLog,
     },
+}
+
+/// How a log in files is kept and shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileLog {
+    /// Under which of Docker's names.
+    pub driver: FileDriver,
+    /// Whether files that are set aside are compressed.
+    pub compress: bool,
+    /// The options as they were given, for an inspect.
+    pub given: BTreeMap<String, String>,
+    /// Labels of the container that go with each line.
+    pub labels: Vec<String>,
+    /// Variables of its environment that go with each line.
+    pub env: Vec<String>,
+    /// What else does: a template of Docker's, such as `{{.Name}}`.
+    pub tag: Option<String>,
+}
+
+/// Docker's logging drivers that keep files which can be read again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileDriver {
+    /// `json-file`
+    #[default]
+    JsonFile,
+    /// `local`
+    Local,
 }
 
 impl Default for LogOptions {
@@ -278,6 +309,7 @@ impl Default for LogOptions {
         Self::JsonFile {
             max_size_bytes: 20 << 20,
             max_files: 5,
+            more: FileLog::default(),
         }
     }
 }

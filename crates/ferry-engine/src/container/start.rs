@@ -10,8 +10,8 @@ use ferry_store::Snapshot;
 use tokio::io::AsyncReadExt;
 
 use super::{
-    Container, Error, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, join::Joined, spec,
-    write_network_files,
+    Container, Error, FileLog, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, join::Joined,
+    spec, write_network_files,
 };
 use crate::Engine;
 use crate::launch::{LaunchRequest, Launched};
@@ -178,15 +178,25 @@ impl Engine {
                     StdinMode::Open => Stdin::Open,
                     StdinMode::Once => Stdin::Once,
                 },
-                log: match options.host.log {
+                log: match &options.host.log {
                     LogOptions::None => Log::None,
                     LogOptions::JsonFile {
                         max_size_bytes,
                         max_files,
+                        more: FileLog { compress: true, .. },
+                    } => Log::CompressedFile {
+                        path: dir.join("log"),
+                        max_size_bytes: *max_size_bytes,
+                        max_files: *max_files,
+                    },
+                    LogOptions::JsonFile {
+                        max_size_bytes,
+                        max_files,
+                        ..
                     } => Log::JsonFile {
                         path: dir.join("log"),
-                        max_size_bytes: Some(max_size_bytes),
-                        max_files,
+                        max_size_bytes: Some(*max_size_bytes),
+                        max_files: *max_files,
                     },
                 },
             },
