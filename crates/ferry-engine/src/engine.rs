@@ -17,7 +17,7 @@ use ferry_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::build::context::Contexts;
-use crate::container::{self, Abilities, Confinement, Filter, HostOptions, Table};
+use crate::container::{self, Abilities, CgroupParents, Confinement, Filter, HostOptions, Table};
 use crate::error::Error;
 use crate::event::Events;
 use crate::image::Naming;
@@ -58,6 +58,8 @@ pub struct Parts {
     pub(crate) contexts: Contexts,
     /// The cgroup below which containers get theirs.
     pub(crate) cgroups: cgroup::Parent,
+    /// Those that some containers get theirs below instead.
+    pub(crate) cgroup_parents: CgroupParents,
     host: Host,
     emulator_dirs: Vec<PathBuf>,
     emulators: OnceLock<Emulators>,
@@ -109,6 +111,7 @@ impl Engine {
     fn assemble(options: EngineOptions, cgroups: cgroup::Parent, store: Store, lock: File) -> Result<Self, Error> {
         let instance = options.instance;
         let engine = Self(Arc::new(Parts {
+            cgroup_parents: CgroupParents::open(cgroups.layout().clone(), &instance.exec_root),
             cgroups,
             store,
             events: Events::default(),
@@ -128,6 +131,7 @@ impl Engine {
             _lock: lock,
         }));
         engine.recover_containers();
+        engine.cgroup_parents.tidy();
         BuildCache::open(&engine.store).recover()?;
         let store = engine.store.clone();
         tokio::task::spawn_blocking(move || {
@@ -223,8 +227,10 @@ impl Engine {
         host: &HostOptions,
         confinement: Confinement,
     ) -> Result<Option<seccomp::Program>, container::Error> {
-        match host.security.seccomp {
+        match &host.security.seccomp {
             Filter::Unconfined => Ok(None),
+            // Of a privileged container too: it was asked for.
+            Filter::Profile(json) => own_filter(json, container::spec::capabilities(host)?),
             Filter::Default => self.seccomp(confinement, &container::spec::capabilities(host)?),
         }
     }
@@ -246,6 +252,29 @@ impl Host {
             masked: profile::masked_on_this_host(),
         }
     }
+}
+
+/// Not kept: whoever creates containers would decide how many there are.
+fn own_filter(json: &str, capabilities: CapabilitySet) -> Result<Option<seccomp::Program>, container::Error> {
+    let native = seccomp::Architecture::native().ok_or(seccomp::CompileError::Unsupported {
+        feature: std::env::consts::ARCH,
+    })?;
+    let context = seccomp::ProfileContext {
+        native,
+        capabilities,
+        kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
+    };
+    match seccomp::parse_profile(json, &context)? {
+        Some(profile) => Ok(Some(seccomp::compile_for(&profile, native)?)),
+        None => Ok(None),
+    }
+}
+
+/// The first two numbers of a release such as `6.1.0-13-amd64`.
+fn kernel_version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut number = || numbers.next().and_then(Result::ok).unwrap_or_default();
+    (number(), number())
 }
 
 /// How long a process that was killed may hold its locks.

@@ -1,5 +1,6 @@
 //! From a spec and a root to a process that waits for its start: what containers and build steps share.
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use ferry_oci::cpu::Cpu;
@@ -34,6 +35,8 @@ pub(crate) struct LaunchRequest<'a> {
     pub(crate) emulate: Option<&'static Cpu>,
     /// The endpoint that was taken for it, on a bridge.
     pub(crate) endpoint: Option<Endpoint>,
+    /// Another container's /dev/shm.
+    pub(crate) shared_memory: Option<BorrowedFd<'a>>,
     /// Where the exit record goes.
     pub(crate) exit_record: PathBuf,
     /// Whether the exit record survives a power cut.
@@ -56,7 +59,7 @@ impl Engine {
     pub(crate) fn take_endpoint(&self, network: &NetworkMode) -> Result<Option<Endpoint>, container::Error> {
         match network {
             NetworkMode::Bridge => Ok(Some(self.networks.take()?)),
-            NetworkMode::Host | NetworkMode::None => Ok(None),
+            NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => Ok(None),
         }
     }
 
@@ -91,7 +94,7 @@ impl Engine {
         if let Some(endpoint) = &request.endpoint {
             record::write(&state_dir.join(ENDPOINT_FILE), endpoint, record::Durability::Volatile)?;
         }
-        let monitor = self.zygote.launch(&Launch {
+        let launch = Launch {
             id: request.id.to_owned(),
             spec: request.spec,
             seccomp: request.seccomp,
@@ -105,7 +108,8 @@ impl Engine {
             durability: request.durability,
             emulate: request.emulate.map(|cpu| cpu.architecture.to_owned()),
             cgroup: ChildName::parse(request.id).expect("ids are names of cgroups"),
-        })?;
+        };
+        let monitor = self.zygote.launch_sharing(&launch, request.shared_memory)?;
         if let Some(endpoint) = &request.endpoint {
             self.networks.attach(endpoint, &monitor.network_namespace()?)?;
         }

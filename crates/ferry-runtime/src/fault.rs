@@ -289,6 +289,24 @@ pub enum Warning {
     },
 }
 
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = |value: &u64| match *value {
+            u64::MAX => "unlimited".to_owned(),
+            value => value.to_string(),
+        };
+        match self {
+            Self::RlimitClamped { name, asked, given } => write!(
+                f,
+                "{name} {} is more than the engine may give; {} is given instead",
+                value(asked),
+                value(given)
+            ),
+            Self::LimitIgnored { what } => f.write_str(what),
+        }
+    }
+}
+
 impl StartError {
     /// The exit code that stands for it, as in Docker: 127 not found, 126 not executable, else 125.
     #[must_use]

@@ -9,10 +9,11 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use time::OffsetDateTime;
 
+use crate::capability::CapabilitySet;
 use crate::container::user;
 use crate::log::lines_of;
 use crate::protocol::{self, Answer, Event, Request};
-use crate::seccomp::{Architecture, compile_for};
+use crate::seccomp::{Architecture, ProfileContext, compile_for, parse_profile};
 
 /// A frame on the socket between engine, monitor and container, and the message in it.
 pub fn message(data: &[u8]) {
@@ -35,14 +36,35 @@ pub fn message(data: &[u8]) {
     let _ = serde_json::from_slice::<Event>(&frame.body);
 }
 
-/// A seccomp profile, for each architecture.
+/// A seccomp profile in Docker's form and in the runtime's, for each architecture.
 pub fn seccomp(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        docker_profile(text);
+    }
     let Ok(profile) = serde_json::from_slice::<LinuxSeccomp>(data) else {
         return;
     };
     for native in [Architecture::X86_64, Architecture::Aarch64] {
         match compile_for(&profile, native) {
             Ok(program) => assert!(program.instructions().count() > 0),
+            Err(error) => drop(error.to_string()),
+        }
+    }
+}
+
+fn docker_profile(text: &str) {
+    for native in [Architecture::X86_64, Architecture::Aarch64] {
+        let context = ProfileContext {
+            native,
+            capabilities: CapabilitySet::DEFAULT,
+            kernel: (6, 1),
+        };
+        match parse_profile(text, &context) {
+            Ok(Some(profile)) => match compile_for(&profile, native) {
+                Ok(program) => assert!(program.instructions().count() > 0),
+                Err(error) => drop(error.to_string()),
+            },
+            Ok(None) => {}
             Err(error) => drop(error.to_string()),
         }
     }

@@ -11,8 +11,9 @@ use crate::{cgroup, seccomp, stdio::Stdio};
 ///
 /// From `spec` are used: process (args, env, cwd, capabilities, rlimits, no_new_privileges,
 /// oom_score_adj, `user.umask` and `user.additional_gids`), mounts, hostname, domainname, and of
-/// linux: namespaces, devices, resources, sysctl, masked and read-only paths, rootfs_propagation.
-/// Its root, seccomp, cgroups_path, hooks and terminal members are not read: the fields below say them.
+/// linux: namespaces, devices, resources, sysctl, masked and read-only paths, rootfs_propagation; and
+/// cgroups_path where it ends in the name that `cgroup` says: then what is before that is the parent.
+/// Its root, seccomp, hooks and terminal members are not read: the fields below say them.
 /// Source: OCI runtime-spec config.md, config-linux.md.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Launch {

@@ -32,12 +32,19 @@ mod signal;
 mod state;
 mod stdio;
 
+/// What of these limits of a process could be given only in part here, by the caller and its zygote.
+#[must_use]
+pub fn clamped_limits(asked: &[oci_spec::runtime::PosixRlimit]) -> Vec<Warning> {
+    container::clamp_limits(asked).1
+}
+
 pub use error::Error;
 pub use exit::{Exit, ReadExitError};
 pub use fault::{Errno, Fault, StartError, UserFault, Warning};
 pub use handle::{AttachOptions, Monitor, Remains, Zygote, ZygoteOptions};
 pub use launch::{Durability, Exec, FirstProcess, Launch, Overlay, Root};
-pub use rootfs::{View, ViewedRoot, open_layers, resolve_user};
+pub use log::identity as log_identity;
+pub use rootfs::{View, ViewedRoot, open_layers, resolve_user, shared_memory};
 pub use signal::{NoSuchSignal, Signal};
 pub use state::{Phase, State};
 pub use stdio::{Log, Stdin, Stdio, WindowSize};

@@ -49,4 +49,13 @@ pub enum Log {
         /// How many files exist at most, the current one included; 0 counts as 1.
         max_files: u32,
     },
+    /// As `JsonFile`; what is set aside is compressed: `<path>.1.gz`.
+    CompressedFile {
+        /// As above.
+        path: PathBuf,
+        /// As above.
+        max_size_bytes: u64,
+        /// As above.
+        max_files: u32,
+    },
 }

@@ -87,6 +87,69 @@ fn no_descriptor_is_inherited() {
 }
 
 #[test]
+fn a_filter_of_ones_own_decides_about_system_calls() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine.file(
+        "no-mkdir.json",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW",
+            "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]}],
+            "syscalls": [
+              {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+              {"names": ["rmdir"], "action": "SCMP_ACT_ERRNO", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+              {"name": "chmod", "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 438, "op": "SCMP_CMP_EQ"}]}
+            ]}"#,
+    );
+    let run = "ferry run --rm --security-opt seccomp=no-mkdir.json";
+    let tried = "mkdir /a; rmdir /tmp/x; chmod 666 /etc/passwd; chmod 644 /etc/passwd && echo changed";
+    let result = engine
+        .sh(&format!("{run} busybox sh -c 'mkdir -m 0 /tmp; {tried}'"))
+        .succeeds();
+    let result = result.prints("changed").complains("No space left on device");
+    let errors = result.errors();
+    assert!(
+        errors.contains("/tmp/x'") && errors.contains("No such file"),
+        "{errors}"
+    );
+    assert!(errors.contains("/etc/passwd: Operation not permitted"), "{errors}");
+    // Its conditions are about the container, and it holds whatever else is asked for, and in execs.
+    let more = engine.sh(&format!("{run} --privileged busybox rmdir /tmp/x"));
+    more.complains("Operation not permitted");
+    engine
+        .sh("ferry run -d --name box --security-opt seccomp=no-mkdir.json busybox sleep 300")
+        .succeeds();
+    engine
+        .sh("ferry exec box mkdir /b")
+        .complains("No space left on device");
+    let shown = engine
+        .sh("ferry inspect -f '{{json .HostConfig.SecurityOpt}}' box")
+        .json();
+    assert!(
+        shown[0].as_str().is_some_and(|text| text.starts_with("seccomp={")),
+        "{shown}"
+    );
+    engine.sh("ferry rm -f box").succeeds();
+    for (profile, words) in [
+        ("not json", "is not JSON"),
+        ("[]", "Decoding seccomp profile failed"),
+        (
+            r#"{"defaultAction": "ALLOW"}"#,
+            "string ALLOW is not a valid action for seccomp",
+        ),
+        (
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "op": "SCMP_CMP_EQ"}]}]}"#,
+            "argument index 6 is not between 0 and 5",
+        ),
+    ] {
+        engine.file("bad.json", profile);
+        engine
+            .sh("ferry create --security-opt seccomp=bad.json busybox true")
+            .exits(125)
+            .complains(words);
+    }
+    engine.sh("ferry ps -aq").succeeds().prints("");
+}
+
+#[test]
 fn what_tells_of_the_host_is_masked() {
     let Some(engine) = Engine::with_busybox() else { return };
     for path in [

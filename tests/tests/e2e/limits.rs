@@ -1,6 +1,6 @@
 //! Limits and other gifts of the host: what the process inside sees of each option.
 
-use ferry_tests::{Engine, Finished};
+use ferry_tests::{Engine, Finished, eventually};
 
 /// Runs `script` in a container with these options.
 #[track_caller]
@@ -293,4 +293,109 @@ fn devices_of_the_host_are_given() {
     run(&engine, "--device /dev/no-such-device", "true")
         .exits(125)
         .complains("error gathering device information while adding custom device \"/dev/no-such-device\"");
+}
+
+#[test]
+fn a_parent_of_ones_own_holds_the_control_group() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    let parent = format!("test-{}/deep", engine.name());
+    let top = parent.split('/').next().unwrap_or_default().to_owned();
+    let exists = |name: &str| {
+        let line = format!("ls -d /sys/fs/cgroup/{name} /sys/fs/cgroup/*/{name} 2>/dev/null | head -1");
+        !engine.sh(&line).text().is_empty()
+    };
+    let run = format!("ferry run -d --cgroup-parent /{parent} -m 64m");
+    engine.sh(&format!("{run} --name one busybox sleep 300")).succeeds();
+    engine.sh(&format!("{run} --name two busybox sleep 300")).succeeds();
+    let id = engine.sh("ferry inspect -f '{{.Id}}' one").text();
+    assert!(engine.init_of("one").is_in_cgroup(&format!("/{parent}/{id}")));
+    engine
+        .sh("ferry exec one sleep 0 && ferry pause one && ferry unpause one && ferry top one")
+        .succeeds();
+    engine
+        .sh("ferry inspect -f '{{.HostConfig.CgroupParent}}' one")
+        .prints(&format!("/{parent}"));
+    engine
+        .sh("ferry stats --no-stream --format '{{.MemUsage}}' one")
+        .says("64MiB");
+    // It stays as long as somebody needs it, whatever becomes of the engine.
+    engine.sh("ferry rm -f one").succeeds();
+    assert!(exists(&parent));
+    engine.kill();
+    engine.restart();
+    engine.sh("ferry exec two true").succeeds();
+    engine.monitor_of("two").kill();
+    eventually("it is gone", || (!exists(&top)).then_some(()));
+    engine.sh("ferry start two").succeeds();
+    assert!(exists(&parent));
+    // What others have in there is left alone.
+    let foreign = engine.sh(&format!(
+        "for d in /sys/fs/cgroup/{top} /sys/fs/cgroup/pids/{top}; do [ ! -d $d ] || mkdir $d/foreign; done"
+    ));
+    foreign.succeeds();
+    engine.sh("ferry rm -f two").succeeds();
+    eventually("its own part is gone", || (!exists(&parent)).then_some(()));
+    assert!(exists(&format!("{top}/foreign")));
+    engine.sh(&format!(
+        "rmdir /sys/fs/cgroup/{top}/foreign /sys/fs/cgroup/pids/{top}/foreign 2>/dev/null; true"
+    ));
+    for (path, words) in [
+        ("../up", "invalid cgroup parent"),
+        ("/", "invalid cgroup parent"),
+        ("a/cgroup.procs", "kernel's own files"),
+    ] {
+        engine
+            .sh(&format!("ferry create --cgroup-parent {path} busybox true"))
+            .exits(125)
+            .complains(words);
+    }
+    engine.sh(&format!("{run} --rm busybox true")).succeeds();
+    eventually("nothing is left", || (!exists(&top)).then_some(()));
+}
+
+#[test]
+fn the_host_is_told_as_it_is() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    let info = engine.sh("ferry info --format json").json();
+    let is_v2 = info["CgroupVersion"] == "2";
+    for (field, v1, v2) in [
+        ("MemoryLimit", "memory/memory.limit_in_bytes", "*/memory.max"),
+        ("SwapLimit", "memory/memory.memsw.limit_in_bytes", "*/memory.swap.max"),
+        ("CpuCfsPeriod", "cpu/cpu.cfs_quota_us", "*/cpu.max"),
+        ("CPUShares", "cpu/cpu.shares", "*/cpu.weight"),
+        ("CPUSet", "cpuset/cpuset.cpus", "*/cpuset.cpus"),
+        ("OomKillDisable", "memory/memory.oom_control", "none"),
+    ] {
+        let file = if is_v2 { v2 } else { v1 };
+        let there = !engine
+            .sh(&format!("ls /sys/fs/cgroup/{file} 2>/dev/null"))
+            .text()
+            .is_empty();
+        assert_eq!(info[field], there, "{field}");
+    }
+    assert_eq!(info["PidsLimit"], true);
+    let warnings = info["Warnings"].to_string();
+    assert_eq!(
+        warnings.contains("No swap limit support"),
+        info["SwapLimit"] == false,
+        "{warnings}"
+    );
+}
+
+#[test]
+fn what_the_engine_may_not_give_is_said() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    // More than the kernel's own bound no engine may give, one with all capabilities neither.
+    let given = engine.sh("ferry run --rm --ulimit nofile=100:200 busybox sh -c 'ulimit -n; ulimit -Hn'");
+    given.succeeds().does_not_complain("WARNING").prints("100\n200");
+    let more = engine.sh("ferry run --rm --ulimit nofile=100:99999999999 busybox sh -c 'ulimit -Hn'");
+    if more.code() == 0 {
+        let words = format!(
+            "WARNING: RLIMIT_NOFILE 99999999999 is more than the engine may give; {} is",
+            more.text()
+        );
+        more.complains(&words);
+    } else {
+        more.exits(125).complains("RLIMIT_NOFILE");
+    }
 }

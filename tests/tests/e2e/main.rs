@@ -15,6 +15,7 @@ mod health;
 mod images;
 mod init;
 mod interrupt;
+mod join;
 mod life;
 mod limits;
 mod network;

@@ -155,3 +155,85 @@ fn signals_to_a_foreground_run_reach_the_process() {
     engine.sh("ferry kill stubborn").succeeds();
     stubborn.finish().exits(137);
 }
+
+#[test]
+fn logs_are_set_aside_compressed_and_read_whole() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    for (driver, options) in [
+        ("local", "--log-opt max-size=100k --log-opt max-file=40"),
+        (
+            "json-file",
+            "--log-opt max-size=100k --log-opt max-file=40 --log-opt compress=true",
+        ),
+    ] {
+        let run = format!("ferry run --name {driver} --log-driver {driver} {options} busybox seq 1 20000");
+        engine.sh(&run).succeeds();
+        let logged = engine.sh(&format!("ferry logs {driver}")).succeeds().text();
+        assert_eq!(logged.lines().count(), 20_000, "{driver}");
+        assert!(logged.starts_with("1\n2\n") && logged.ends_with("\n20000"), "{driver}");
+        engine
+            .sh(&format!("ferry logs -n 3 {driver}"))
+            .prints("19998\n19999\n20000");
+        // More than fits into the current file.
+        let tail = engine.sh(&format!("ferry logs -n 9000 {driver}")).text();
+        assert!(tail.starts_with("11001\n") && tail.ends_with("\n20000"), "{driver}");
+        let id = engine.sh(&format!("ferry inspect -f '{{{{.Id}}}}' {driver}")).text();
+        let folder = engine.data_root().join("containers").join(id);
+        let names: Vec<String> = std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+            .collect();
+        let compressed = names.iter().filter(|name| name.ends_with(".gz")).count();
+        assert!(compressed > 5, "{names:?}");
+        engine.sh(&format!("ferry rm {driver}")).succeeds();
+    }
+    // Followed while it is written and set aside.
+    let mut following = engine.background(
+        "sh -c 'ferry run -d --name box --log-driver local --log-opt max-size=50k --log-opt max-file=90 busybox \
+         sh -c \"sleep 0.3; seq 1 20000\" >/dev/null; exec ferry logs -f box'",
+    );
+    following.end_input();
+    let followed = following.finish().succeeds().text();
+    assert_eq!(followed.lines().count(), 20_000);
+    assert!(followed.ends_with("\n20000"));
+    engine
+        .sh("ferry inspect -f '{{.HostConfig.LogConfig.Type}} {{.LogPath}}.' box")
+        .prints("local .");
+    engine.sh("ferry rm box").succeeds();
+}
+
+#[test]
+fn details_of_a_log_are_shown_on_demand() {
+    let Some(engine) = Engine::with_busybox() else { return };
+    engine
+        .sh(
+            "ferry run --name box -l a=1 -l b='x y' -e NAME=v -e OTHER=w --log-opt labels=b,none --log-opt env=NAME \
+             --log-opt tag='{{.Name}}/{{.ID}}' --log-opt mode=non-blocking --log-opt max-buffer-size=1m \
+             busybox echo line",
+        )
+        .succeeds();
+    let id = engine.sh("ferry inspect -f '{{.Id}}' box").text();
+    let details = format!("NAME=v,b=x+y,tag=box%2F{} line", &id[..12]);
+    engine.sh("ferry logs --details box").succeeds().prints(&details);
+    let timed = engine.sh("ferry logs --details -t box").succeeds().text();
+    assert!(timed.ends_with(&format!("Z {details}")), "{timed}");
+    engine.sh("ferry logs box").succeeds().prints("line");
+    for (options, words) in [
+        ("--log-opt tag={{.Nothing}}", "it is no field of Docker's"),
+        (
+            "--log-opt nonsense=1",
+            "unknown log opt 'nonsense' for json-file log driver",
+        ),
+        ("--log-driver nonsense", "logging driver"),
+        (
+            "--log-opt max-buffer-size=1m",
+            "only supported with 'mode=non-blocking'",
+        ),
+    ] {
+        engine
+            .sh(&format!("ferry create {options} busybox true"))
+            .exits(125)
+            .complains(words);
+    }
+    engine.sh("ferry rm box").succeeds();
+}

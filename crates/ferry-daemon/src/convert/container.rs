@@ -8,10 +8,11 @@ use std::time::Duration;
 use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
     ContainerSummary, ContainerSummaryHostConfig, ContainerSummaryNetworkSettings, ContainerSummaryStateEnum,
-    EndpointSettings, HostConfig, HostConfigLogConfig, MountPoint, MountType, NetworkSettings,
+    EndpointSettings, HostConfig, MountPoint, MountType, NetworkSettings,
 };
+use ferry_engine::cgroup::ParentPath;
 use ferry_engine::container::{
-    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HealthStatus, HostOptions, LogOptions,
+    Bind, Confinement, Container, ContainerOptions, ContainerSize, DnsOptions, HealthStatus, HostOptions,
     MissingSource, NetworkMode, OnExit, Phase, RootAccess, State, StdinMode, StopTimeout, Terminal,
 };
 use ferry_engine::network::Endpoint;
@@ -21,14 +22,16 @@ use time::OffsetDateTime;
 
 use super::image::bytes;
 use super::time::{rfc3339, rfc3339_or_zero};
-use super::{health, limits, restart, security, tmpfs};
+use super::{health, limits, log, restart, security, tmpfs};
 use crate::error::ApiError;
 
 /// What a create asks for; what Ferry does not do is refused by name.
 pub(crate) fn options(body: ContainerCreateBody, platform: Option<Platform>) -> Result<ContainerOptions, ApiError> {
+    refuse_in_joined_network(&body)?;
     refuse_unsupported_config(&body)?;
     let host_config = body.host_config.unwrap_or_default();
     refuse_unsupported(&host_config)?;
+    refuse_as_docker(&host_config)?;
     let console = host_config.console_size.as_deref().unwrap_or_default();
     let size = |at: usize| console.get(at).and_then(|size| u16::try_from(*size).ok()).unwrap_or(0);
     let terminal = if body.tty == Some(true) {
@@ -118,7 +121,7 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
             host.dns_search.unwrap_or_default(),
             host.dns_options.unwrap_or_default(),
         )?,
-        log: parse_log(host.log_config)?,
+        log: log::parse(host.log_config)?,
         limits,
         ulimits: host.ulimits.iter().flatten().map(limits::parse_ulimit).collect(),
         oom_score_adj: parse_oom_score_adj(host.oom_score_adj)?,
@@ -128,9 +131,17 @@ fn host_options(host: HostConfig) -> Result<HostOptions, ApiError> {
         tmpfs,
         security,
         namespaces,
+        cgroup_parent: parse_cgroup_parent(host.cgroup_parent.as_deref())?,
+        annotations: host.annotations.unwrap_or_default().into_iter().collect(),
         devices,
         device_rules: host.device_cgroup_rules.unwrap_or_default(),
     })
+}
+
+fn parse_cgroup_parent(path: Option<&str>) -> Result<Option<ParentPath>, ApiError> {
+    let path = path.filter(|path| !path.is_empty());
+    let invalid = |error| ApiError::bad_request(format!("invalid cgroup parent: {error}"));
+    path.map(ParentPath::parse).transpose().map_err(invalid)
 }
 
 fn parse_oom_score_adj(score: Option<i64>) -> Result<i32, ApiError> {
@@ -161,9 +172,13 @@ fn parse_network(mode: &str) -> Result<NetworkMode, ApiError> {
         "" | "default" | "bridge" => Ok(NetworkMode::Bridge),
         "host" => Ok(NetworkMode::Host),
         "none" => Ok(NetworkMode::None),
-        other => Err(ApiError::not_implemented(format!(
-            "network {other:?} is not supported yet: use bridge, host or none"
-        ))),
+        "container:" => Err(ApiError::bad_request("invalid container format container:<name|id>")),
+        other => match security::other_container(other) {
+            Some(container) => Ok(NetworkMode::Container(container)),
+            None => Err(ApiError::not_implemented(format!(
+                "network {other:?} is not supported yet: use bridge, host, none or container:NAME"
+            ))),
+        },
     }
 }
 
@@ -279,55 +294,6 @@ fn parse_extra_hosts(lines: Vec<String>) -> Result<Vec<String>, ApiError> {
     Ok(lines)
 }
 
-fn parse_log(config: Option<HostConfigLogConfig>) -> Result<LogOptions, ApiError> {
-    let config = config.unwrap_or_default();
-    match config.typ.as_deref().unwrap_or_default() {
-        "none" => return Ok(LogOptions::None),
-        "" | "json-file" => {}
-        other => {
-            return Err(ApiError::not_implemented(format!(
-                "logging driver {other:?} is not supported yet: use json-file or none"
-            )));
-        }
-    }
-    let LogOptions::JsonFile {
-        mut max_size_bytes,
-        mut max_files,
-    } = LogOptions::default()
-    else {
-        return Ok(LogOptions::None);
-    };
-    for (key, value) in config.config.unwrap_or_default() {
-        let invalid = || ApiError::bad_request(format!("invalid value {value:?} of log option {key:?}"));
-        match key.as_str() {
-            "max-size" => max_size_bytes = parse_size(&value).ok_or_else(invalid)?,
-            "max-file" => max_files = value.parse().ok().filter(|files| *files > 0).ok_or_else(invalid)?,
-            _ => {
-                return Err(ApiError::bad_request(format!(
-                    "unknown log opt '{key}' for json-file log driver"
-                )));
-            }
-        }
-    }
-    Ok(LogOptions::JsonFile {
-        max_size_bytes,
-        max_files,
-    })
-}
-
-/// `10m`, `512k`, `1g`, or bytes.
-fn parse_size(text: &str) -> Option<u64> {
-    let text = text.to_ascii_lowercase();
-    let digits = text.trim_end_matches('b').trim_end_matches(['k', 'm', 'g']);
-    let unit: u64 = match text.trim_end_matches('b').chars().last()? {
-        'k' => 1 << 10,
-        'm' => 1 << 20,
-        'g' => 1 << 30,
-        _ => 1,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
-}
-
 /// Options of the API that Ferry does not have yet must not be ignored in silence.
 fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
     fn list<T>(value: Option<&Vec<T>>) -> bool {
@@ -345,13 +311,60 @@ fn refuse_unsupported(host: &HostConfig) -> Result<(), ApiError> {
         ("PublishAllPorts", host.publish_all_ports == Some(true)),
         ("VolumesFrom", list(host.volumes_from.as_ref())),
         ("Links", list(host.links.as_ref())),
-        ("StorageOpt", map(host.storage_opt.as_ref())),
         ("UsernsMode", mode(host.userns_mode.as_ref(), &[""])),
-        ("Annotations", map(host.annotations.as_ref())),
-        ("CgroupParent", mode(host.cgroup_parent.as_ref(), &[""])),
-        ("Runtime", mode(host.runtime.as_ref(), &["", "ferry"])),
     ];
     refuse_given("HostConfig.", &given)
+}
+
+/// What Docker knows and refuses, in its words.
+fn refuse_as_docker(host: &HostConfig) -> Result<(), ApiError> {
+    const RUNTIMES: &[&str] = &["", "ferry", "runc", "io.containerd.runc.v2"];
+    let runtime = host.runtime.as_deref().unwrap_or_default();
+    if !RUNTIMES.contains(&runtime) {
+        return Err(ApiError::bad_request(format!(
+            "unknown or invalid runtime name: {runtime}"
+        )));
+    }
+    if host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()) {
+        return Err(ApiError::bad_request(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        ));
+    }
+    let mut annotations = host.annotations.iter().flatten();
+    if annotations.any(|(key, _)| key.trim().is_empty()) {
+        return Err(ApiError::bad_request(
+            "invalid Annotations: the empty string is not permitted as an annotation key",
+        ));
+    }
+    Ok(())
+}
+
+/// What cannot be asked for together with another container's network, as far as only the API's body shows it.
+/// Source: moby `runconfig/hostconfig_unix.go`.
+fn refuse_in_joined_network(body: &ContainerCreateBody) -> Result<(), ApiError> {
+    let host = body.host_config.clone().unwrap_or_default();
+    if !host.network_mode.is_some_and(|mode| mode.starts_with("container:")) {
+        return Ok(());
+    }
+    let is_filled = |map: Option<usize>| map.is_some_and(|len| len > 0);
+    let conflicts = [
+        (
+            is_filled(host.links.map(|links| links.len())),
+            "container type network can't be used with links. This would result in undefined behavior",
+        ),
+        (
+            is_filled(host.port_bindings.map(|ports| ports.len())) || host.publish_all_ports == Some(true),
+            "port publishing and the container type network mode",
+        ),
+        (
+            is_filled(body.exposed_ports.as_ref().map(Vec::len)),
+            "port exposing and the container type network mode",
+        ),
+    ];
+    match conflicts.into_iter().find(|(is_given, _)| *is_given) {
+        Some((_, what)) => Err(ApiError::bad_request(format!("conflicting options: {what}"))),
+        None => Ok(()),
+    }
 }
 
 /// The same for what stands beside `HostConfig`.
@@ -416,7 +429,7 @@ pub(crate) fn summary(container: &Container, size: Option<ContainerSize>, instan
         status: Some(status(&state, health.as_ref().map(|health| health.status))),
         health: health::summary(health.as_ref()),
         host_config: Some(ContainerSummaryHostConfig {
-            network_mode: Some(network_name(&config.options.host.network).to_owned()),
+            network_mode: Some(network_name(&config.options.host.network)),
             ..Default::default()
         }),
         network_settings: Some(ContainerSummaryNetworkSettings {
@@ -480,7 +493,11 @@ pub(crate) fn inspect(
     instance: &Instance,
 ) -> ContainerInspectResponse {
     let config = &container.config;
-    let dir = instance.container_dir(container.id.as_str());
+    let files_of = match &config.options.host.network {
+        NetworkMode::Container(id) => id,
+        _ => container.id.as_str(),
+    };
+    let dir = instance.container_dir(files_of);
     let file = |name: &str| Some(dir.join(name).to_string_lossy().into_owned());
     let (path, args) = config
         .args
@@ -500,7 +517,8 @@ pub(crate) fn inspect(
         hosts_path: file("hosts"),
         log_path: container
             .log_path(instance)
-            .map(|path| path.to_string_lossy().into_owned()),
+            .filter(|_| log::has_public_file(&config.options.host.log))
+            .map_or_else(|| Some(String::new()), |path| Some(path.to_string_lossy().into_owned())),
         name: Some(format!("/{}", container.name())),
         restart_count: Some(i64::from(container.restarts())),
         size_rw: size.map(|size| bytes(size.writable_bytes)),
@@ -582,26 +600,16 @@ fn host_config(container: &Container) -> HostConfig {
         let suffix = if bind.access == RootAccess::ReadOnly { ":ro" } else { "" };
         format!("{}:{}{suffix}", bind.source.display(), bind.target.display())
     };
-    let (driver, settings) = match host.log {
-        LogOptions::None => ("none", HashMap::new()),
-        LogOptions::JsonFile {
-            max_size_bytes,
-            max_files,
-        } => (
-            "json-file",
-            HashMap::from([
-                ("max-size".to_owned(), max_size_bytes.to_string()),
-                ("max-file".to_owned(), max_files.to_string()),
-            ]),
-        ),
-    };
     let mut shown = HostConfig {
         binds: (!host.binds.is_empty()).then(|| host.binds.iter().map(bind).collect()),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some(driver.to_owned()),
-            config: Some(settings),
-        }),
-        network_mode: Some(network_name(&host.network).to_owned()),
+        log_config: Some(log::show(&host.log)),
+        network_mode: Some(network_name(&host.network)),
+        cgroup_parent: Some(
+            host.cgroup_parent
+                .as_ref()
+                .map_or_else(String::new, |path| format!("/{}", path.as_str())),
+        ),
+        annotations: (!host.annotations.is_empty()).then(|| host.annotations.clone().into_iter().collect()),
         restart_policy: Some(restart::show(host.restart)),
         auto_remove: Some(host.on_exit == OnExit::Remove),
         init: (host.first_process == FirstProcess::Init).then_some(true),
@@ -630,17 +638,21 @@ fn host_config(container: &Container) -> HostConfig {
     shown
 }
 
-fn network_name(network: &NetworkMode) -> &'static str {
+fn network_name(network: &NetworkMode) -> String {
     match network {
-        NetworkMode::Bridge => "bridge",
-        NetworkMode::Host => "host",
-        NetworkMode::None => "none",
+        NetworkMode::Bridge => "bridge".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Container(id) => format!("container:{id}"),
     }
 }
 
 /// The container's one network; what it has there only while it runs is empty else, as in Docker.
 fn networks(container: &Container, instance: &Instance) -> HashMap<String, EndpointSettings> {
     let network = &container.config.options.host.network;
+    if matches!(network, NetworkMode::Container(_)) {
+        return HashMap::new();
+    }
     let endpoint = container.endpoint();
     let text = |value: &dyn Fn(&Endpoint) -> String| Some(endpoint.as_ref().map(value).unwrap_or_default());
     let settings = EndpointSettings {
@@ -655,7 +667,7 @@ fn networks(container: &Container, instance: &Instance) -> HashMap<String, Endpo
         global_ipv6_prefix_len: Some(0),
         ..Default::default()
     };
-    HashMap::from([(network_name(network).to_owned(), settings)])
+    HashMap::from([(network_name(network), settings)])
 }
 
 fn mounts(container: &Container) -> Vec<MountPoint> {
@@ -746,16 +758,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_durations_read_as_docker_s() {
-        for (text, size) in [
-            ("10m", Some(10 << 20)),
-            ("1gb", Some(1 << 30)),
-            ("5", Some(5)),
-            ("0", None),
-            ("x", None),
-        ] {
-            assert_eq!(parse_size(text), size, "{text}");
-        }
+    fn durations_read_as_docker_s() {
         for (seconds, text) in [
             (0, "Less than a second"),
             (1, "1 second"),

@@ -4,6 +4,7 @@ pub(crate) mod container;
 pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod limits;
+pub(crate) mod log;
 pub(crate) mod moment;
 pub(crate) mod path_stat;
 mod restart;

@@ -49,7 +49,7 @@ fn take(security: &mut Security, option: &str) -> Result<(), ApiError> {
         }
         ("seccomp", "unconfined") => security.seccomp = Filter::Unconfined,
         ("seccomp", "builtin") => security.seccomp = Filter::Default,
-        ("seccomp", _) => return refuse("the default profile and unconfined are"),
+        ("seccomp", profile) => security.seccomp = Filter::Profile(profile.to_owned()),
         ("systempaths", "unconfined") => {
             security.masked_paths = Some(Vec::new());
             security.read_only_paths = Some(Vec::new());
@@ -75,17 +75,23 @@ pub(super) fn parse_namespaces(host: &HostConfig) -> Result<NamespaceOptions, Ap
     let scope = |name: &str, mode: Option<&String>| match mode.map(String::as_str).unwrap_or_default() {
         "" | "private" => Ok(Scope::Default),
         "host" => Ok(Scope::Host),
-        other => Err(unsupported(name, other)),
+        other => match other_container(other) {
+            Some(container) if name == "PID" => Ok(Scope::Container(container)),
+            _ => Err(invalid_mode(name, other)),
+        },
     };
     Ok(NamespaceOptions {
-        pid: scope("PidMode", host.pid_mode.as_ref())?,
-        uts: scope("UTSMode", host.uts_mode.as_ref())?,
+        pid: scope("PID", host.pid_mode.as_ref())?,
+        uts: scope("UTS", host.uts_mode.as_ref())?,
         ipc: match host.ipc_mode.as_deref().unwrap_or_default() {
             "" | "private" => IpcScope::Private,
             "shareable" => IpcScope::Shareable,
             "none" => IpcScope::None,
             "host" => IpcScope::Host,
-            other => return Err(unsupported("IpcMode", other)),
+            other => match other_container(other) {
+                Some(container) => IpcScope::Container(container),
+                None => return Err(invalid_mode("IPC", other)),
+            },
         },
         cgroup: match host.cgroupns_mode {
             Some(HostConfigCgroupnsModeEnum::HOST) => Scope::Host,
@@ -94,13 +100,14 @@ pub(super) fn parse_namespaces(host: &HostConfig) -> Result<NamespaceOptions, Ap
     })
 }
 
-fn unsupported(name: &str, mode: &str) -> ApiError {
-    let known = mode.starts_with("container:") || mode == "host";
-    if known {
-        ApiError::not_implemented(format!("HostConfig.{name} {mode:?} is not supported yet"))
-    } else {
-        ApiError::bad_request(format!("invalid {name}: {mode:?}"))
-    }
+/// The container of `container:NAME`.
+pub(super) fn other_container(mode: &str) -> Option<String> {
+    let name = mode.strip_prefix("container:")?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn invalid_mode(name: &str, mode: &str) -> ApiError {
+    ApiError::bad_request(format!("invalid {name} mode: {mode}"))
 }
 
 pub(super) fn parse_devices(host: &HostConfig) -> Result<Vec<Device>, ApiError> {
@@ -124,22 +131,23 @@ fn parse_device(device: &DeviceMapping) -> Result<Device, ApiError> {
 /// All of it as an inspect shows it.
 pub(super) fn show(host: &HostOptions, shown: &mut HostConfig) {
     let (security, namespaces) = (&host.security, &host.namespaces);
-    let scope = |scope| match scope {
+    let scope = |scope: &Scope| match scope {
         Scope::Default => Some(String::new()),
         Scope::Host => Some("host".to_owned()),
+        Scope::Container(id) => Some(format!("container:{id}")),
     };
     shown.security_opt = (!security.given.is_empty()).then(|| security.given.clone());
     shown.masked_paths = security.masked_paths.clone();
     shown.readonly_paths = security.read_only_paths.clone();
-    shown.pid_mode = scope(namespaces.pid);
-    shown.uts_mode = scope(namespaces.uts);
-    let ipc = match namespaces.ipc {
-        IpcScope::Private => "private",
-        IpcScope::Shareable => "shareable",
-        IpcScope::None => "none",
-        IpcScope::Host => "host",
-    };
-    shown.ipc_mode = Some(ipc.to_owned());
+    shown.pid_mode = scope(&namespaces.pid);
+    shown.uts_mode = scope(&namespaces.uts);
+    shown.ipc_mode = Some(match &namespaces.ipc {
+        IpcScope::Private => "private".to_owned(),
+        IpcScope::Shareable => "shareable".to_owned(),
+        IpcScope::None => "none".to_owned(),
+        IpcScope::Host => "host".to_owned(),
+        IpcScope::Container(id) => format!("container:{id}"),
+    });
     shown.cgroupns_mode = (namespaces.cgroup == Scope::Host).then_some(HostConfigCgroupnsModeEnum::HOST);
     let devices = host.devices.iter().map(|device| DeviceMapping {
         path_on_host: Some(device.source.to_string_lossy().into_owned()),
@@ -174,6 +182,10 @@ mod tests {
             read("seccomp=unconfined").expect("an option").seccomp,
             Filter::Unconfined
         );
+        assert_eq!(
+            read("seccomp={\"a\": \"=\"}").expect("an option").seccomp,
+            Filter::Profile("{\"a\": \"=\"}".to_owned())
+        );
         let paths = read("systempaths=unconfined").expect("an option");
         assert_eq!(
             (paths.masked_paths, paths.read_only_paths),
@@ -188,7 +200,6 @@ mod tests {
             assert!(read(option).is_ok(), "{option}");
         }
         for (option, words) in [
-            ("seccomp={}", "not supported yet"),
             ("apparmor=own", "not supported yet"),
             ("label=type:x", "not supported yet"),
             ("nonsense", "invalid --security-opt"),
@@ -212,11 +223,9 @@ mod tests {
         };
         assert_eq!(of("", ""), Ok((Scope::Default, IpcScope::Private)));
         assert_eq!(of("host", "none"), Ok((Scope::Host, IpcScope::None)));
-        assert!(
-            of("container:x", "")
-                .expect_err("refused")
-                .contains("not supported yet")
-        );
-        assert!(of("", "nonsense").expect_err("refused").contains("invalid IpcMode"));
+        let joined = (Scope::Container("x".to_owned()), IpcScope::Container("y".to_owned()));
+        assert_eq!(of("container:x", "container:y"), Ok(joined));
+        assert_eq!(of("", "nonsense"), Err("invalid IPC mode: nonsense".to_owned()));
+        assert_eq!(of("container:", ""), Err("invalid PID mode: container:".to_owned()));
     }
 }

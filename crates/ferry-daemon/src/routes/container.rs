@@ -528,6 +528,8 @@ struct LogsQuery {
     until: Option<String>,
     #[serde(default)]
     timestamps: Flag,
+    #[serde(default)]
+    details: Flag,
     tail: Option<String>,
 }
 
@@ -558,6 +560,10 @@ async fn logs(
         writer,
         format,
         has_timestamps: query.timestamps.0,
+        details: match query.details.0 {
+            true => convert::log::details(&container),
+            false => String::new(),
+        },
     };
     tokio::task::spawn_blocking(move || {
         if let Err(error) = reader.run(&mut sink) {
@@ -574,6 +580,8 @@ struct LogBody {
     writer: BodyWriter,
     format: StreamFormat,
     has_timestamps: bool,
+    /// What stands before each line, a blank behind it.
+    details: String,
 }
 
 impl LogSink for LogBody {
@@ -585,13 +593,14 @@ impl LogSink for LogBody {
                 LogStream::Stdout => 1,
                 LogStream::Stderr => 2,
             };
-            let len = time.len() + space + entry.bytes.len();
+            let len = time.len() + space + self.details.len() + entry.bytes.len();
             let len = u32::try_from(len).map_err(io::Error::other)?;
             self.writer.write_all(&[stream, 0, 0, 0])?;
             self.writer.write_all(&len.to_be_bytes())?;
         }
         self.writer.write_all(time.as_bytes())?;
         self.writer.write_all(&b" "[..space])?;
+        self.writer.write_all(self.details.as_bytes())?;
         self.writer.write_all(entry.bytes)
     }
 

@@ -102,6 +102,7 @@ async fn info(State(engine): State<Engine>) -> Result<axum::Json<SystemInfo>, Ap
     let running = count(Some(Phase::Running));
     let paused = count(Some(Phase::Paused));
     let images = engine.store.images().list();
+    let kept = engine.kept_limits();
     let memory = rustix::system::sysinfo();
     let total_bytes = u64::from(memory.mem_unit) * memory.totalram;
     Ok(axum::Json(SystemInfo {
@@ -139,7 +140,16 @@ async fn info(State(engine): State<Engine>) -> Result<axum::Json<SystemInfo>, Ap
         default_runtime: Some("ferry".to_owned()),
         live_restore_enabled: Some(true),
         security_options: Some(vec!["name=seccomp,profile=builtin".to_owned()]),
-        warnings: Some(Vec::new()),
+        memory_limit: Some(kept.memory),
+        swap_limit: Some(kept.swap),
+        cpu_cfs_period: Some(kept.cpu_quota),
+        cpu_cfs_quota: Some(kept.cpu_quota),
+        cpu_shares: Some(kept.cpu_shares),
+        cpu_set: Some(kept.cpuset),
+        pids_limit: Some(kept.pids),
+        oom_kill_disable: Some(kept.oom_kill_disable),
+        ipv4_forwarding: Some(kept.ipv4_forwarding),
+        warnings: Some(kept.warnings),
         ..Default::default()
     }))
 }

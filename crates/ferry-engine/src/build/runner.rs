@@ -127,6 +127,7 @@ impl Engine {
             },
             emulate: self.emulation_for(&step.platform)?,
             endpoint,
+            shared_memory: None,
             exit_record: state_dir.join("exit.json"),
             durability: Durability::Volatile,
         })

@@ -8,8 +8,9 @@ use ferry_oci::{Digest, ImageConfig};
 use time::OffsetDateTime;
 
 use super::{
-    Container, ContainerConfig, ContainerId, ContainerOptions, Error, Limits, MissingSource, OnExit, Purpose,
-    RestartPolicy, Scope, Ulimit, device, health, id, is_name, kill::parse_signal, spec,
+    Container, ContainerConfig, ContainerId, ContainerOptions, DnsOptions, Error, Filter, HostOptions, Limits,
+    LogOptions, MissingSource, NetworkMode, OnExit, Purpose, RestartPolicy, Scope, Ulimit, device, health, id, is_name,
+    kill::parse_signal, spec,
 };
 use crate::image::ResolvedImage;
 use crate::{Engine, folder};
@@ -36,19 +37,30 @@ impl Engine {
         tokio::task::spawn_blocking(move || engine.create_blocking(name, options)).await?
     }
 
-    fn create_blocking(&self, name: Option<String>, options: ContainerOptions) -> Result<Created, Error> {
+    fn create_blocking(&self, name: Option<String>, mut options: ContainerOptions) -> Result<Created, Error> {
         // Its content stays until the container holds it.
         let _lease = self.store.lease();
         let image = self.resolve_image(&options.image, options.platform.as_ref())?;
         let id = ContainerId::random();
+        check_network(&options)?;
+        let neighbour = self.find_joined(&mut options)?;
         let mut config = merge(&id, options, &image)?;
+        if let Some(neighbour) = neighbour {
+            config.hostname = neighbour.config.hostname.clone();
+            config.options.domainname = neighbour.config.options.domainname.clone();
+        }
         check(&config)?;
         let mut warnings = image.notices.clone();
         let limits = &mut config.options.host.limits;
         if *limits != Limits::default() {
             warnings.extend(limits.verify(self.abilities(), Purpose::Create)?);
         }
+        warnings.extend(Ulimit::warnings(&config.options.host.ulimits));
         self.emulation_for(&config.platform)?;
+        let host = &config.options.host;
+        if matches!(host.security.seccomp, Filter::Profile(_)) {
+            self.filter_of(host, host.confinement)?;
+        }
         let name = self.take_name(name, &id)?;
         let container = Arc::new(Container::new(id, name, OffsetDateTime::now_utc(), config));
         let made = self.create_files(&container).and_then(|()| {
@@ -117,7 +129,11 @@ fn merge(id: &ContainerId, options: ContainerOptions, image: &ResolvedImage) -> 
         env: environment(&defaults.env, &options),
         working_dir,
         user: options.user.clone().unwrap_or_else(|| defaults.user.clone()),
-        hostname: options.hostname.clone().unwrap_or_else(|| id.short().to_owned()),
+        hostname: match &options.hostname {
+            Some(hostname) => hostname.clone(),
+            None if shares_hostname(&options.host) => host_name(),
+            None => id.short().to_owned(),
+        },
         labels,
         healthcheck: health::inherit(options.healthcheck.as_ref(), defaults.healthcheck.as_ref()),
         shell: defaults.shell.clone(),
@@ -165,6 +181,32 @@ fn environment(image: &[String], options: &ContainerOptions) -> Vec<String> {
     env
 }
 
+/// Whether it has the host's name unless it is given another one.
+fn shares_hostname(host: &HostOptions) -> bool {
+    host.namespaces.uts == Scope::Host || host.network == NetworkMode::Host
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What cannot be asked for together with another container's network. Source: moby `runconfig/hostconfig_unix.go`.
+fn check_network(options: &ContainerOptions) -> Result<(), Error> {
+    let host = &options.host;
+    if !matches!(host.network, NetworkMode::Container(_)) {
+        return Ok(());
+    }
+    let conflicts = [
+        ("hostname", options.hostname.is_some()),
+        ("dns", host.dns != DnsOptions::default()),
+        ("custom host-to-IP mapping", !host.extra_hosts.is_empty()),
+    ];
+    match conflicts.into_iter().find(|(_, is_given)| *is_given) {
+        Some((what, _)) => Err(Error::NetworkConflict(what)),
+        None => Ok(()),
+    }
+}
+
 /// What can be known to be wrong before anything is made.
 fn check(config: &ContainerConfig) -> Result<(), Error> {
     let options = &config.options;
@@ -198,6 +240,15 @@ fn check(config: &ContainerConfig) -> Result<(), Error> {
     }
     if let Some(check) = &config.healthcheck {
         health::verify(check)?;
+    }
+    if let LogOptions::JsonFile { more, .. } = &options.host.log
+        && let Some(part) = more.unknown_in_tag()
+    {
+        return invalid(
+            "log tag",
+            &part,
+            "it is no field of Docker's: ID, FullID, Name, ImageID, ImageFullID, ImageName, DaemonName",
+        );
     }
     spec::capabilities(&options.host)?;
     spec::check_sysctls(&options.host)?;

@@ -74,6 +74,12 @@ pub enum Error {
     /// A health check that cannot be.
     #[error("{0}")]
     Healthcheck(String),
+    /// A filter of system calls that cannot be read.
+    #[error(transparent)]
+    Profile(#[from] ferry_runtime::seccomp::ProfileError),
+    /// A filter of system calls that the kernel would not take.
+    #[error(transparent)]
+    Filter(#[from] ferry_runtime::seccomp::CompileError),
     /// A limit of a process that cannot be.
     #[error("{0}")]
     Ulimit(String),
@@ -88,6 +94,23 @@ pub enum Error {
     /// A name for a host that is not the container's.
     #[error("conflicting options: hostname and the UTS mode")]
     HostnameOfHost,
+    /// Options that make no sense with another container's network.
+    #[error("conflicting options: {0} and the network mode")]
+    NetworkConflict(&'static str),
+    /// A container whose network is to be joined does not run.
+    #[error("cannot join network of a non running container: {0}")]
+    NetworkOfIdle(String),
+    /// Another container's namespace cannot be joined.
+    #[error("failed to join {kind} namespace: {source}")]
+    CannotJoin {
+        /// PID or IPC
+        kind: &'static str,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// The shared memory of a container is its own.
+    #[error("container {0}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)")]
+    NotShareable(String),
     /// The preference of being killed is out of range.
     #[error("Invalid value {0}, range for oom score adj is [-1000, 1000]")]
     OomScoreAdj(i32),
@@ -224,7 +247,9 @@ impl Error {
             | Self::AlreadyPaused(_)
             | Self::NotPaused(_)
             | Self::BeingRemoved(_)
+            | Self::NetworkOfIdle(_)
             | Self::ExecAlreadyStarted(_) => Class::Conflict,
+            Self::CannotJoin { source, .. } => source.class(),
             Self::AmbiguousId(_)
             | Self::InvalidName(_)
             | Self::NoCommand
@@ -234,10 +259,14 @@ impl Error {
             | Self::SysctlOfHostNetwork(_)
             | Self::Ulimit(_)
             | Self::Healthcheck(_)
+            | Self::Profile(_)
+            | Self::Filter(_)
             | Self::OomScoreAdj(_)
             | Self::Device { .. }
             | Self::HostnameOfHost
             | Self::RestartsAndRemoves
+            | Self::NetworkConflict(_)
+            | Self::NotShareable(_)
             | Self::NoSuchBindSource(_)
             | Self::InvalidSignal(_)
             | Self::CannotEmulate { .. }

@@ -1,6 +1,7 @@
 //! Containers: one file a verb; here what a container is while the engine knows it.
 
 mod attach;
+mod cgroup_parent;
 mod commit;
 mod copy;
 mod create;
@@ -12,9 +13,11 @@ mod export;
 mod files;
 mod health;
 mod id;
+mod join;
 mod kill;
 mod limits;
 mod list;
+mod log_details;
 mod logs;
 mod options;
 mod path;
@@ -52,6 +55,7 @@ use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
 pub use attach::{AttachOptions, Attached};
+pub(crate) use cgroup_parent::CgroupParents;
 pub use commit::CommitOptions;
 pub use copy::{ExtractOptions, ExtractedOwner, PathArchive, PathStat};
 pub use create::Created;
@@ -69,8 +73,8 @@ pub use limits::{
 pub use list::ListFilter;
 pub use logs::{LogEntry, LogReader, LogRequest, LogSink, LogStream};
 pub use options::{
-    Bind, Confinement, ContainerOptions, DnsOptions, HostOptions, LogOptions, MissingSource, NetworkMode, OnExit,
-    RootAccess, StdinMode, StopTimeout, Terminal,
+    Bind, Confinement, ContainerOptions, DnsOptions, FileDriver, FileLog, HostOptions, LogOptions, MissingSource,
+    NetworkMode, OnExit, RootAccess, StdinMode, StopTimeout, Terminal,
 };
 pub use prune::{PruneFilter, Pruned};
 pub use record::ContainerConfig;
@@ -218,7 +222,11 @@ impl Container {
     /// Its control group, whether or not it exists.
     fn cgroup(&self, engine: &crate::Engine) -> Cgroup {
         let name = ChildName::parse(self.id.as_str()).expect("ids are names of cgroups");
-        engine.cgroups.child(&name)
+        let own = self.config.options.host.cgroup_parent.as_ref();
+        match own.and_then(|path| engine.cgroup_parents.get(path)) {
+            Some(parent) => parent.child(&name),
+            None => engine.cgroups.child(&name),
+        }
     }
 
     /// What events say about it.

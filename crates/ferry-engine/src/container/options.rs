@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ferry_oci::{Healthcheck, Platform};
 use ferry_runtime::FirstProcess;
+use ferry_runtime::cgroup::ParentPath;
 use serde::{Deserialize, Serialize};
 
 use super::{Adjustable, Device, Limits, NamespaceOptions, RestartPolicy, Security, Tmpfs, Ulimit};
@@ -106,6 +107,12 @@ pub struct HostOptions {
     /// Which namespaces it has for itself.
     #[serde(default)]
     pub namespaces: NamespaceOptions,
+    /// The control group below which it gets its own, instead of the engine's.
+    #[serde(default)]
+    pub cgroup_parent: Option<ParentPath>,
+    /// What is said about it to whoever looks, and to the runtime.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// Devices of the host.
     #[serde(default)]
     pub devices: Vec<Device>,
@@ -161,6 +168,8 @@ pub enum NetworkMode {
     Host,
     /// A loopback interface and nothing else.
     None,
+    /// That of the container with this id, or name before it was created.
+    Container(String),
 }
 
 /// A file or folder of the host that appears inside a container.
@@ -268,7 +277,38 @@ pub enum LogOptions {
         max_size_bytes: u64,
         /// Files that are kept.
         max_files: u32,
+        /// What else was asked for.
+        #[serde(default)]
+        more: FileLog,
     },
+}
+
+/// How a log in files is kept and shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileLog {
+    /// Under which of Docker's names.
+    pub driver: FileDriver,
+    /// Whether files that are set aside are compressed.
+    pub compress: bool,
+    /// The options as they were given, for an inspect.
+    pub given: BTreeMap<String, String>,
+    /// Labels of the container that go with each line.
+    pub labels: Vec<String>,
+    /// Variables of its environment that go with each line.
+    pub env: Vec<String>,
+    /// What else does: a template of Docker's, such as `{{.Name}}`.
+    pub tag: Option<String>,
+}
+
+/// Docker's logging drivers that keep files which can be read again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileDriver {
+    /// `json-file`
+    #[default]
+    JsonFile,
+    /// `local`
+    Local,
 }
 
 impl Default for LogOptions {
@@ -276,6 +316,7 @@ impl Default for LogOptions {
         Self::JsonFile {
             max_size_bytes: 20 << 20,
             max_files: 5,
+            more: FileLog::default(),
         }
     }
 }

@@ -69,6 +69,11 @@ impl Engine {
                     ferry_runtime::Phase::Exited(exit) => exit.started_at,
                     ferry_runtime::Phase::Created => None,
                 };
+                if let Some(path) = &container.config.options.host.cgroup_parent
+                    && let Err(error) = self.cgroup_parents.take(path)
+                {
+                    tracing::warn!(container.id = %container.id, %error, "its control group cannot be used");
+                }
                 let phase = if self.was_paused(&container) {
                     Phase::Paused
                 } else {

@@ -5,7 +5,7 @@ use std::path::Path;
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Mount};
 use serde::{Deserialize, Serialize};
 
-use super::spec;
+use super::{join::Joined, spec};
 
 /// `--security-opt` and the paths that are hidden or protected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +34,15 @@ pub enum NewPrivileges {
 }
 
 /// Which system calls are let through.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Filter {
     /// Those of the default profile.
     #[default]
     Default,
     /// All.
     Unconfined,
+    /// Those of this profile, in Docker's JSON.
+    Profile(String),
 }
 
 /// Which namespaces a container has for itself, apart from its network.
@@ -58,17 +60,19 @@ pub struct NamespaceOptions {
 }
 
 /// Whose namespace it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// As the profile has it: its own, where the host can.
     #[default]
     Default,
     /// The host's.
     Host,
+    /// That of the container with this id, or name before it was created.
+    Container(String),
 }
 
 /// Whose shared memory it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IpcScope {
     /// Its own.
     #[default]
@@ -79,6 +83,26 @@ pub enum IpcScope {
     None,
     /// The host's.
     Host,
+    /// That of the container with this id, or name before it was created; it must be shareable.
+    Container(String),
+}
+
+impl Scope {
+    pub(super) fn container_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Container(name) => Some(name),
+            Self::Default | Self::Host => None,
+        }
+    }
+}
+
+impl IpcScope {
+    pub(super) fn container_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Container(name) => Some(name),
+            Self::Private | Self::Shareable | Self::None | Self::Host => None,
+        }
+    }
 }
 
 impl Security {
@@ -96,8 +120,20 @@ const SHM: &str = "/dev/shm";
 const MESSAGE_QUEUES: &str = "/dev/mqueue";
 
 impl NamespaceOptions {
+    /// Leaves out those that are the host's, and has others joined.
+    pub(super) fn choose(&self, namespaces: &mut Vec<LinuxNamespace>, joined: &Joined) {
+        self.retain(namespaces);
+        for namespace in namespaces {
+            match namespace.typ() {
+                LinuxNamespaceType::Pid => namespace.set_path(joined.pid()),
+                LinuxNamespaceType::Ipc => namespace.set_path(joined.ipc()),
+                _ => continue,
+            };
+        }
+    }
+
     /// Leaves out those that are the host's.
-    pub(super) fn retain(&self, namespaces: &mut Vec<LinuxNamespace>) {
+    fn retain(&self, namespaces: &mut Vec<LinuxNamespace>) {
         let is_host = |kind| match kind {
             LinuxNamespaceType::Pid => self.pid == Scope::Host,
             LinuxNamespaceType::Uts => self.uts == Scope::Host,
@@ -112,7 +148,7 @@ impl NamespaceOptions {
     pub(super) fn change_mounts(&self, mounts: &mut Vec<Mount>) {
         let is = |mount: &Mount, path: &str| mount.destination() == Path::new(path);
         match self.ipc {
-            IpcScope::Private | IpcScope::Shareable => {}
+            IpcScope::Private | IpcScope::Shareable | IpcScope::Container(_) => {}
             IpcScope::None => mounts.retain(|mount| !is(mount, SHM)),
             IpcScope::Host => {
                 for mount in mounts {

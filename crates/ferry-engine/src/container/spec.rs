@@ -6,11 +6,11 @@ use ferry_oci::Platform;
 use ferry_oci::cpu::{Cpu, ElfClass};
 use ferry_runtime::capability::{self, CapabilitySet};
 use ferry_runtime::profile::{self, ProfileInput, Sysctl, UserNamespace};
-use oci_spec::runtime::{Linux, LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, LinuxPersonality, LinuxPersonalityDomain, Mount, Process, Spec};
 
 use super::{
-    Bind, Confinement, Container, Error, ExecOptions, HostOptions, NetworkMode, NewPrivileges, RootAccess, Terminal,
-    Tmpfs, device, ulimit,
+    Bind, Confinement, Container, Error, ExecOptions, HostOptions, IpcScope, NetworkMode, NewPrivileges, RootAccess,
+    Terminal, Tmpfs, device, join::Joined, ulimit,
 };
 use crate::Host;
 
@@ -18,6 +18,7 @@ use crate::Host;
 pub(super) fn of_container(
     container: &Container,
     dir: &Path,
+    joined: &Joined,
     host: &Host,
     user_namespace: UserNamespace,
 ) -> Result<Spec, Error> {
@@ -25,13 +26,16 @@ pub(super) fn of_container(
     let options = &config.options;
     let mut spec = profile::default_spec(&ProfileInput {
         shm_size_bytes: options.host.shm_size_bytes,
-        hostname: Some(config.hostname.clone()).filter(|_| options.host.network != NetworkMode::Host),
+        hostname: Some(config.hostname.clone()),
         domainname: options.domainname.clone(),
         args: config.args.clone(),
         env: environment(&config.env, &config.hostname, options.terminal),
         cwd: config.working_dir.clone(),
         terminal: terminal(options.terminal),
-        network: network(&options.host.network),
+        network: match joined.network() {
+            Some(path) => profile::Network::Path(path),
+            None => network(&options.host.network),
+        },
         confinement: confinement(options.host.confinement),
         root: match options.host.root {
             RootAccess::ReadWrite => profile::RootAccess::ReadWrite,
@@ -52,6 +56,9 @@ pub(super) fn of_container(
     asked.sort_by_key(depth);
     mounts.extend(asked);
     spec.set_mounts(Some(mounts));
+    if !options.host.annotations.is_empty() {
+        spec.set_annotations(Some(options.host.annotations.clone().into_iter().collect()));
+    }
     if let Some(process) = spec.process_mut() {
         share_limits(process, &options.host);
     }
@@ -60,9 +67,12 @@ pub(super) fn of_container(
         sysctls.extend(options.host.sysctls.clone());
         linux.set_sysctl(Some(sysctls));
         let mut namespaces = linux.namespaces().clone().unwrap_or_default();
-        options.host.namespaces.retain(&mut namespaces);
+        options.host.namespaces.choose(&mut namespaces, joined);
         linux.set_namespaces(Some(namespaces));
         options.host.security.apply(linux);
+        if let Some(parent) = &options.host.cgroup_parent {
+            linux.set_cgroups_path(Some(Path::new("/").join(parent.as_str()).join(container.id.as_str())));
+        }
         add_devices(linux, &options.host)?;
     }
     if let Some(resources) = spec
@@ -132,7 +142,12 @@ pub(super) fn check_sysctls(host: &HostOptions) -> Result<(), Error> {
         network: network(&host.network),
         ..ProfileInput::default()
     });
-    host.namespaces.retain(&mut namespaces);
+    host.namespaces.choose(&mut namespaces, &Joined::default());
+    namespaces.retain(|namespace| match namespace.typ() {
+        LinuxNamespaceType::Network => !matches!(host.network, NetworkMode::Container(_)),
+        LinuxNamespaceType::Ipc => !matches!(host.namespaces.ipc, IpcScope::Container(_)),
+        _ => true,
+    });
     for (name, value) in &host.sysctls {
         if name.starts_with("net.") && host.network == NetworkMode::Host {
             return Err(Error::SysctlOfHostNetwork(name.clone()));
@@ -184,7 +199,7 @@ pub(crate) fn confinement(confinement: Confinement) -> profile::Confinement {
 
 pub(crate) fn network(network: &NetworkMode) -> profile::Network {
     match network {
-        NetworkMode::Bridge | NetworkMode::None => profile::Network::Private,
+        NetworkMode::Bridge | NetworkMode::None | NetworkMode::Container(_) => profile::Network::Private,
         NetworkMode::Host => profile::Network::Host,
     }
 }

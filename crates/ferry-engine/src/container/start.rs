@@ -1,5 +1,6 @@
 //! Starts a container: network, root, process; and watches it from then on.
 
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use tokio::io::AsyncReadExt;
 
 use super::health::Past;
 use super::{
-    Container, Error, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, spec,
-    write_network_files,
+    Container, Error, FileLog, LogOptions, NETWORK_FILES, OnExit, Phase, RootAccess, StdinMode, Terminal, join::Joined,
+    spec, write_network_files,
 };
 use crate::Engine;
 use crate::launch::{LaunchRequest, Launched};
@@ -106,14 +107,32 @@ impl Engine {
 
     /// Blocking: all that lies between a created container and its running process.
     fn start_process(&self, container: &Arc<Container>) -> Result<Running, Error> {
+        let joined = self.join(container)?;
+        let parent = container.config.options.host.cgroup_parent.as_ref();
+        parent.map_or(Ok(()), |path| self.cgroup_parents.take(path))?;
+        let started = self.start_in(container, &joined);
+        if let (Err(_), Some(path)) = (&started, parent) {
+            self.cgroup_parents.release(path);
+        }
+        started
+    }
+
+    /// With what others give it, and below its control group's parent.
+    fn start_in(&self, container: &Arc<Container>, joined: &Joined) -> Result<Running, Error> {
         let endpoint = self.take_endpoint(&container.config.options.host.network)?;
-        let launched = match self.launch(self.launch_request(container, endpoint.clone())?) {
+        let launched = self.launch_request(container, joined, endpoint.clone());
+        let launched = match launched.and_then(|request| self.launch(request)) {
             Ok(launched) => launched,
             Err(error) => {
                 self.release_endpoint(endpoint);
                 return Err(error);
             }
         };
+        if !container.config.options.host.ulimits.is_empty() {
+            for warning in launched.monitor().warnings() {
+                tracing::warn!(container.id = %container.id, %warning, "limited otherwise than asked");
+            }
+        }
         match serve_waiting_and_start(container, &launched) {
             Ok((watch, started_at)) => {
                 let launched = Arc::new(launched);
@@ -130,16 +149,24 @@ impl Engine {
     fn launch_request<'a>(
         &self,
         container: &'a Container,
+        joined: &'a Joined,
         endpoint: Option<crate::network::Endpoint>,
     ) -> Result<LaunchRequest<'a>, Error> {
         let options = &container.config.options;
         let dir = container.dir(&self.instance);
-        write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
+        let files = match &joined.files_of {
+            Some(owner) => owner.dir(&self.instance),
+            None => {
+                write_network_files(&dir, &container.config.hostname, &options.host, endpoint.as_ref())?;
+                dir.clone()
+            }
+        };
         Ok(LaunchRequest {
             id: container.id.as_str(),
             spec: spec::of_container(
                 container,
-                &dir,
+                &files,
+                joined,
                 self.host(),
                 self.user_namespace(&container.config.platform)?,
             )?,
@@ -155,20 +182,31 @@ impl Engine {
                     StdinMode::Open => Stdin::Open,
                     StdinMode::Once => Stdin::Once,
                 },
-                log: match options.host.log {
+                log: match &options.host.log {
                     LogOptions::None => Log::None,
                     LogOptions::JsonFile {
                         max_size_bytes,
                         max_files,
+                        more: FileLog { compress: true, .. },
+                    } => Log::CompressedFile {
+                        path: dir.join("log"),
+                        max_size_bytes: *max_size_bytes,
+                        max_files: *max_files,
+                    },
+                    LogOptions::JsonFile {
+                        max_size_bytes,
+                        max_files,
+                        ..
                     } => Log::JsonFile {
                         path: dir.join("log"),
-                        max_size_bytes: Some(max_size_bytes),
-                        max_files,
+                        max_size_bytes: Some(*max_size_bytes),
+                        max_files: *max_files,
                     },
                 },
             },
             emulate: self.emulation_for(&container.config.platform)?,
             endpoint,
+            shared_memory: joined.shared_memory.as_ref().map(AsFd::as_fd),
             exit_record: match options.host.on_exit {
                 OnExit::Keep => dir.join(EXIT_RECORD),
                 // Nobody reads it: with its end the container is gone.
@@ -268,7 +306,11 @@ impl Engine {
             self.announce_removal(container);
         }
         // Nothing that a caller waits for.
+        let parent = container.config.options.host.cgroup_parent.clone();
         self.reaper.spawn_blocking(move || {
+            if let Some(path) = parent {
+                engine.cgroup_parents.release(&path);
+            }
             engine.release_endpoint(endpoint);
             if let Some(container) = restarting {
                 container.keep_life(&container.dir(&engine.instance));

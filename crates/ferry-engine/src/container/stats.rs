@@ -68,7 +68,7 @@ impl Engine {
         let group = container.cgroup(self).stats();
         let interfaces = match container.config.options.host.network {
             NetworkMode::Bridge => interfaces(&read(&format!("/proc/{pid}/net/dev"), MAX_FILE_LEN).unwrap_or_default()),
-            NetworkMode::Host | NetworkMode::None => BTreeMap::new(),
+            NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => BTreeMap::new(),
         };
         let after = container.state();
         if (after.is_running(), after.exits) != (true, before.exits) {

@@ -52,6 +52,13 @@ impl Ulimit {
         (self.soft > self.hard).then(|| "ulimit soft limit must be less than or equal to hard limit".to_owned())
     }
 
+    /// What is lowered because the engine may not give more.
+    pub(super) fn warnings(asked: &[Ulimit]) -> Vec<String> {
+        let limits: Vec<PosixRlimit> = asked.iter().filter_map(Self::to_oci).collect();
+        let clamped = ferry_runtime::clamped_limits(&limits);
+        clamped.iter().map(ToString::to_string).collect()
+    }
+
     fn kind(&self) -> Option<PosixRlimitType> {
         NAMES.iter().find(|(name, _)| *name == self.name).map(|(_, kind)| *kind)
     }

@@ -290,7 +290,7 @@ pub(crate) fn resolv_conf(options: &HostOptions) -> String {
     match options.network {
         NetworkMode::Host if wishes == resolv::Wishes::default() => host,
         NetworkMode::Host => resolv::ResolvConf::parse(&host).with(&wishes).to_string(),
-        NetworkMode::Bridge | NetworkMode::None => {
+        NetworkMode::Bridge | NetworkMode::None | NetworkMode::Container(_) => {
             let (conf, origin) = resolv::for_container(&host, &wishes, &[Family::V4]);
             tracing::trace!(?origin, "name servers of a container");
             conf.to_string()

@@ -41,6 +41,26 @@ impl Parent {
         })
     }
 
+    /// Opens the parent; `None` where it is missing. Nothing is made.
+    pub fn open_existing(layout: &Layout, path: &ParentPath) -> Result<Option<Parent>, Error> {
+        let mut directories = Vec::new();
+        for hierarchy in layout.hierarchies() {
+            let place = hierarchy.mount_point.join(path.as_str());
+            match open_directory(CWD, &place) {
+                Ok(directory) => directories.push(directory),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(file::failed("open", &place, errno)),
+            }
+        }
+        Ok(Some(Parent {
+            inner: Arc::new(Inner {
+                layout: layout.clone(),
+                path: path.clone(),
+                directories,
+            }),
+        }))
+    }
+
     /// What is mounted.
     #[must_use]
     pub fn layout(&self) -> &Layout {

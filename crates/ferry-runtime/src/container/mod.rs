@@ -19,6 +19,7 @@ mod sysctl;
 pub(crate) mod user;
 pub(crate) mod user_namespace;
 
+pub(crate) use self::limits::clamp as clamp_limits;
 pub(crate) use birth::{bear, bear_guest, personality};
 pub(crate) use first::{BeforeRoot, ContainerPlan, IntoCgroup};
 pub(crate) use guest::GuestPlan;

@@ -25,6 +25,7 @@ pub struct Remains {
     state_dir: PathBuf,
     folder: OwnedFd,
     cgroup: Option<cgroup::ChildName>,
+    cgroup_parent: Option<cgroup::ParentPath>,
 }
 
 impl Remains {
@@ -53,11 +54,12 @@ impl Remains {
         })?;
         // Notes that were cut off are of a monitor that had made nothing else yet.
         let notes = serde_json::from_str::<Notes>(&text).ok();
-        let cgroup = notes.and_then(|notes| notes.cgroup);
+        let (cgroup, cgroup_parent) = notes.map_or((None, None), |notes| (notes.cgroup, notes.cgroup_parent));
         Ok(Some(Remains {
             state_dir: state_dir.to_owned(),
             folder,
             cgroup,
+            cgroup_parent,
         }))
     }
 
@@ -70,9 +72,15 @@ impl Remains {
     /// Kills what still runs in the cgroup, removes the cgroup and the monitor's files.
     pub fn clear(self, parent: &cgroup::Parent) -> Result<(), Error> {
         if let Some(name) = &self.cgroup {
-            let cgroup = parent.child(name);
-            cgroup.kill_all()?;
-            cgroup.remove()?;
+            let parent = match &self.cgroup_parent {
+                None => Some(parent.clone()),
+                Some(path) => cgroup::Parent::open_existing(parent.layout(), path)?,
+            };
+            if let Some(parent) = parent {
+                let cgroup = parent.child(name);
+                cgroup.kill_all()?;
+                cgroup.remove()?;
+            }
         }
         for name in [SOCKET, NOTES] {
             match unlinkat(&self.folder, name, AtFlags::empty()) {

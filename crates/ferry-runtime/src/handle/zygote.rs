@@ -25,7 +25,7 @@ use crate::{
     capability::{Capability, CapabilitySets},
     cgroup,
     emulation::{Emulators, Interpreter},
-    protocol::{self, Call, EmulationPlace, VERSION},
+    protocol::{self, Call, EmulationPlace, ROOT, SHARED_MEMORY, VERSION},
     rootfs::open_root_ahead,
     zygote::{ARGV1, SOCKET},
 };
@@ -130,6 +130,11 @@ impl Zygote {
     /// If the returned handle is dropped before [`Monitor::start`], the container is undone.
     /// [`Error::Launch`] says what failed; nothing is left then.
     pub fn launch(&self, launch: &Launch) -> Result<Monitor, Error> {
+        self.launch_sharing(launch, None)
+    }
+
+    /// As [`Zygote::launch`], with another container's /dev/shm from [`crate::shared_memory`] in place of its own.
+    pub fn launch_sharing(&self, launch: &Launch, shared_memory: Option<BorrowedFd<'_>>) -> Result<Monitor, Error> {
         let prepared = lock(&self.emulation);
         let (place, descriptors) = match (&launch.emulate, prepared.as_ref()) {
             (None, _) => (None, Vec::new()),
@@ -164,9 +169,12 @@ impl Zygote {
                     }
                 },
             };
-            let descriptors: Vec<BorrowedFd<'_>> = mounted.iter().map(AsFd::as_fd).collect();
+            let root = mounted.as_ref().map(|root| (ROOT, root.as_fd()));
+            let shared = shared_memory.map(|mount| (SHARED_MEMORY, mount));
+            let (names, descriptors): (Vec<&str>, Vec<BorrowedFd<'_>>) = root.into_iter().chain(shared).unzip();
             // A monitor that has failed meanwhile does not take it; its answer says why.
-            let _ = protocol::send(connection.as_fd(), b"root", &descriptors);
+            let words = format!("mounts {}", names.join(" "));
+            let _ = protocol::send(connection.as_fd(), words.as_bytes(), &descriptors);
             Monitor::created(connection)
         })
     }

@@ -11,6 +11,8 @@ use rustix::{
     io::{Errno, retry_on_intr, write},
 };
 
+use super::compress::Compressor;
+
 /// The current file and how far it may grow.
 #[derive(Debug)]
 pub(super) struct RotatingFile {
@@ -19,11 +21,28 @@ pub(super) struct RotatingFile {
     size_bytes: u64,
     max_size_bytes: Option<u64>,
     max_files: u32,
+    aside: Aside,
+    compressor: Option<Compressor>,
 }
+
+/// What becomes of a file that is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aside {
+    Plain,
+    Compressed,
+}
+
+/// Endings of the names of files that were set aside; both kinds may be there after a killed compressor.
+const ENDINGS: [&str; 2] = ["", ".gz"];
 
 impl RotatingFile {
     /// Opens the file for appending, creating it 0640.
-    pub(super) fn open(path: &Path, max_size_bytes: Option<u64>, max_files: u32) -> Result<RotatingFile, Errno> {
+    pub(super) fn open(
+        path: &Path,
+        max_size_bytes: Option<u64>,
+        max_files: u32,
+        aside: Aside,
+    ) -> Result<RotatingFile, Errno> {
         let file = open(path, OFlags::empty())?;
         let size_bytes = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
         let path = path.to_owned();
@@ -33,6 +52,8 @@ impl RotatingFile {
             size_bytes,
             max_size_bytes,
             max_files: max_files.max(1),
+            aside,
+            compressor: None,
         })
     }
 
@@ -77,22 +98,35 @@ impl RotatingFile {
         Ok(())
     }
 
+    /// Takes notice of a compressor that has ended.
+    pub(super) fn rest(&mut self) {
+        if self.compressor.as_ref().is_some_and(Compressor::has_ended) {
+            self.compressor = None;
+        }
+    }
+
     fn rotate(&mut self) -> Result<(), Errno> {
-        for number in (1..self.max_files).rev() {
-            let from = if number == 1 {
-                self.path.clone()
-            } else {
-                self.aside(number - 1)
-            };
-            match renameat(CWD, &from, CWD, self.aside(number)) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
+        // Its file gets another name now. Whoever writes faster than it compresses waits.
+        self.compressor = None;
+        for number in (2..self.max_files).rev() {
+            for ending in ENDINGS {
+                remove(&self.set_aside(number, ending))?;
+            }
+            for ending in ENDINGS {
+                rename(&self.set_aside(number - 1, ending), &self.set_aside(number, ending))?;
             }
         }
         if self.max_files == 1 {
-            match unlinkat(CWD, &self.path, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
+            remove(&self.path)?;
+        } else {
+            for ending in ENDINGS {
+                remove(&self.set_aside(1, ending))?;
+            }
+            let first = self.set_aside(1, "");
+            rename(&self.path, &first)?;
+            if self.aside == Aside::Compressed {
+                // Without one it stays as it is, and is read so.
+                self.compressor = Compressor::start(&first, &self.set_aside(1, ".gz"));
             }
         }
         // A new file in any case, so that whoever follows the old one reads it to its end.
@@ -101,10 +135,24 @@ impl RotatingFile {
         Ok(())
     }
 
-    fn aside(&self, number: u32) -> PathBuf {
+    fn set_aside(&self, number: u32, ending: &str) -> PathBuf {
         let mut name = OsString::from(&self.path);
-        name.push(format!(".{number}"));
+        name.push(format!(".{number}{ending}"));
         PathBuf::from(name)
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Errno> {
+    match renameat(CWD, from, CWD, to) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Errno> {
+    match unlinkat(CWD, path, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
     }
 }
 
@@ -120,13 +168,13 @@ mod tests {
     fn check(max_size_bytes: Option<u64>, max_files: u32, appends: &[&str], want: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut file = RotatingFile::open(&path, max_size_bytes, max_files).unwrap();
+        let mut file = RotatingFile::open(&path, max_size_bytes, max_files, Aside::Plain).unwrap();
         for lines in appends {
             file.append(lines.as_bytes()).unwrap();
         }
         let mut got = vec![std::fs::read_to_string(&path).unwrap()];
         for number in 1.. {
-            match std::fs::read_to_string(file.aside(number)) {
+            match std::fs::read_to_string(file.set_aside(number, "")) {
                 Ok(text) => got.push(text),
                 Err(_) => break,
             }
@@ -162,10 +210,13 @@ mod tests {
     fn an_existing_file_is_gone_on_with() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        RotatingFile::open(&path, Some(8), 2).unwrap().append(b"aaa\n").unwrap();
-        let mut file = RotatingFile::open(&path, Some(8), 2).unwrap();
+        RotatingFile::open(&path, Some(8), 2, Aside::Plain)
+            .unwrap()
+            .append(b"aaa\n")
+            .unwrap();
+        let mut file = RotatingFile::open(&path, Some(8), 2, Aside::Plain).unwrap();
         file.append(b"bbb\nccc\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "ccc\n");
-        assert_eq!(std::fs::read_to_string(file.aside(1)).unwrap(), "aaa\nbbb\n");
+        assert_eq!(std::fs::read_to_string(file.set_aside(1, "")).unwrap(), "aaa\nbbb\n");
     }
 }

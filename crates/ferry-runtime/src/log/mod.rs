@@ -1,13 +1,20 @@
 //! Keeping a process' output: Docker's json-file format, with rotation.
 
+mod compress;
 mod file;
 mod line;
 
+use std::path::Path;
+
 use time::OffsetDateTime;
 
+pub use compress::identity;
 pub(crate) use line::Stream;
 
-use self::{file::RotatingFile, line::LineEncoder};
+use self::{
+    file::{Aside, RotatingFile},
+    line::LineEncoder,
+};
 use crate::{Errno, Fault, Log};
 
 /// Where output is kept.
@@ -56,19 +63,26 @@ impl Keeper {
                 path,
                 max_size_bytes,
                 max_files,
-            } => {
-                let file = RotatingFile::open(path, *max_size_bytes, *max_files).map_err(|errno| Fault::Log {
-                    path: path.clone(),
-                    errno: errno.into(),
-                })?;
-                Ok(Keeper::JsonFile(Box::new(JsonFile {
-                    file,
-                    stdout: LineEncoder::new(Stream::Stdout),
-                    stderr: LineEncoder::new(Stream::Stderr),
-                    failed: None,
-                })))
-            }
+            } => Keeper::in_files(path, *max_size_bytes, *max_files, Aside::Plain),
+            Log::CompressedFile {
+                path,
+                max_size_bytes,
+                max_files,
+            } => Keeper::in_files(path, Some(*max_size_bytes), *max_files, Aside::Compressed),
         }
+    }
+
+    fn in_files(path: &Path, max_size_bytes: Option<u64>, max_files: u32, aside: Aside) -> Result<Keeper, Fault> {
+        let file = RotatingFile::open(path, max_size_bytes, max_files, aside).map_err(|errno| Fault::Log {
+            path: path.to_owned(),
+            errno: errno.into(),
+        })?;
+        Ok(Keeper::JsonFile(Box::new(JsonFile {
+            file,
+            stdout: LineEncoder::new(Stream::Stdout),
+            stderr: LineEncoder::new(Stream::Stderr),
+            failed: None,
+        })))
     }
 
     /// Keeps what was read at `now`. Lines without an end are held back until they have one or are
@@ -104,6 +118,7 @@ impl Keeper {
     /// Gives back memory that only a busy stream needs.
     pub(crate) fn rest(&mut self) {
         if let Keeper::JsonFile(json) = self {
+            json.file.rest();
             json.stdout.shrink();
             json.stderr.shrink();
         }

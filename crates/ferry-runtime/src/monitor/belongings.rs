@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, path::Path};
 use super::place::{Notes, Place};
 use crate::{
     Fault, Launch, Warning,
-    cgroup::{Cgroup, Parent},
+    cgroup::{Cgroup, Parent, ParentPath},
 };
 
 /// A folder with a socket and notes, and a container's cgroup. Dropped, they are gone.
@@ -22,6 +22,7 @@ impl Belongings {
             version: Notes::VERSION,
             id: id.to_owned(),
             cgroup: None,
+            cgroup_parent: None,
         };
         let place = Place::claim(state_dir, &notes)?;
         Ok(Belongings {
@@ -37,6 +38,7 @@ impl Belongings {
             version: Notes::VERSION,
             id: launch.id.clone(),
             cgroup: Some(launch.cgroup.clone()),
+            cgroup_parent: parent_in(launch)?,
         };
         let mut belongings = Belongings {
             place: Some(Place::claim(&launch.state_dir, &notes)?),
@@ -60,6 +62,19 @@ impl Belongings {
     pub(super) fn listener(&self) -> Option<&OwnedFd> {
         self.place.as_ref().map(|place| &place.listener)
     }
+}
+
+/// The parent that the spec names for the container's cgroup; `None` for the usual one.
+/// Source: OCI runtime-spec config-linux.md#cgroups-path.
+pub(super) fn parent_in(launch: &Launch) -> Result<Option<ParentPath>, Fault> {
+    let linux = launch.spec.linux().as_ref();
+    let path = linux
+        .and_then(|linux| linux.cgroups_path().as_ref())
+        .and_then(|path| path.to_str());
+    let parent = path
+        .and_then(|path| path.strip_suffix(launch.cgroup.as_str()))
+        .and_then(|path| path.strip_suffix('/'));
+    Ok(parent.map(ParentPath::parse).transpose()?)
 }
 
 impl Drop for Belongings {

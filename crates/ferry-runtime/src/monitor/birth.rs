@@ -1,13 +1,14 @@
 //! How a monitor comes by its process: everything before there is something to watch.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use ferry_sys::process::Namespaces;
 use oci_spec::runtime::Process;
 
 use super::{
     Inheritance,
-    belongings::Belongings,
+    belongings::{Belongings, parent_in},
     ending::Record,
     streams,
     supervisor::{Newborn, Supervisor, Ward},
@@ -21,7 +22,7 @@ use crate::{
     },
     emulation,
     log::Keeper,
-    protocol::{self, Container, EmulationPlace},
+    protocol::{self, Container, EmulationPlace, ROOT, SHARED_MEMORY},
     rootfs::{Manner, Plan, open_root},
 };
 
@@ -33,14 +34,25 @@ pub(super) fn launch(
     emulation: Option<EmulationPlace>,
     descriptors: Vec<OwnedFd>,
 ) -> Result<Supervisor, Fault> {
-    let parent = cgroups(inheritance)?;
+    let parent = match parent_in(&launch)? {
+        Some(path) => Parent::open(cgroups(inheritance)?.layout(), &path)?,
+        None => cgroups(inheritance)?,
+    };
     let emulation = take_emulation(emulation, descriptors)?;
     let (belongings, cgroup, mut warnings) = Belongings::of_launch(&launch, &parent)?;
     let keeper = Keeper::open(&launch.stdio.log)?;
     let (streams, ends) = streams::open(&launch.stdio)?;
-    let mounted = || await_root(connection, &launch.root);
-    let (plan, more) = plan(inheritance, &launch, mounted, &cgroup, streams, emulation)?;
+    let mut shared_memory = None;
+    let mounted = || {
+        let (root, shared) = await_root(connection, &launch.root)?;
+        shared_memory = shared;
+        Ok(root)
+    };
+    let (mut plan, more) = plan(inheritance, &launch, mounted, &cgroup, streams, emulation)?;
     warnings.extend(more);
+    if let Some(mount) = shared_memory {
+        plan.root.put(Path::new("/dev/shm"), mount);
+    }
     let private_pids = plan.namespaces.is_private(Namespaces::PID);
     let (emulation, channel, (child, terminal)) = bear(plan, &mut arrival::never)?;
     Ok(Supervisor::new(Newborn {
@@ -69,7 +81,11 @@ pub(super) fn exec(
     container: &Container,
     descriptors: Vec<OwnedFd>,
 ) -> Result<Supervisor, Fault> {
-    let parent = cgroups(inheritance)?;
+    let usual = cgroups(inheritance)?;
+    let parent = match &container.cgroup_parent {
+        Some(path) if path != usual.path() => Parent::open(usual.layout(), path)?,
+        _ => usual,
+    };
     let Ok([host]) = <[OwnedFd; 1]>::try_from(descriptors) else {
         return Err(Fault::Spec {
             member: "container".to_owned(),
@@ -112,14 +128,20 @@ pub(super) fn exec(
 
 /// The engine mounts the root meanwhile, for that takes as long as all the rest. Where the kernel
 /// does not let it, or it has given up, its frame comes without.
-fn await_root(connection: &OwnedFd, root: &Root) -> Result<OwnedFd, Fault> {
+fn await_root(connection: &OwnedFd, root: &Root) -> Result<(OwnedFd, Option<OwnedFd>), Fault> {
     let frame = protocol::receive(connection.as_fd())
         .map_err(Fault::system("recvmsg"))?
         .ok_or(Fault::Died)?;
-    match frame.descriptors.into_iter().next() {
-        Some(mount) => Ok(mount),
-        None => open_root(root),
+    let (mut mounted, mut shared) = (None, None);
+    // Its words say what the descriptors are, in their order.
+    for (name, mount) in frame.body.split(|byte| *byte == b' ').skip(1).zip(frame.descriptors) {
+        match name {
+            name if name == ROOT.as_bytes() => mounted = Some(mount),
+            name if name == SHARED_MEMORY.as_bytes() => shared = Some(mount),
+            _ => {}
+        }
     }
+    Ok((mounted.map_or_else(|| open_root(root), Ok)?, shared))
 }
 
 /// Opens on the host's side everything that the container will consist of.

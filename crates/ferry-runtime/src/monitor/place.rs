@@ -13,7 +13,10 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, cgroup::ChildName};
+use crate::{
+    Fault,
+    cgroup::{ChildName, ParentPath},
+};
 
 /// Name of the socket in the folder.
 pub(crate) const SOCKET: &str = "monitor.sock";
@@ -27,6 +30,9 @@ pub(crate) struct Notes {
     pub(crate) id: String,
     /// The cgroup that the monitor makes and removes; `None` for an exec.
     pub(crate) cgroup: Option<ChildName>,
+    /// Where that lies, if not below the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cgroup_parent: Option<ParentPath>,
 }
 
 impl Notes {

@@ -170,6 +170,7 @@ impl Supervisor {
         };
         let container = Container {
             cgroup: cgroup.name().clone(),
+            cgroup_parent: Some(cgroup.parent().path().clone()),
             user_namespace: self.has_user_namespace(),
         };
         Ok((Answer::Container(container), Some(pidfd)))

@@ -64,6 +64,9 @@ pub(crate) enum Call {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Container {
     pub(crate) cgroup: cgroup::ChildName,
+    /// Where that lies; monitors of the first release do not say, and mean the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cgroup_parent: Option<cgroup::ParentPath>,
     /// Whether it lives in a user namespace other than the engine's.
     pub(crate) user_namespace: bool,
 }
@@ -184,6 +187,7 @@ mod tests {
         };
         let container = Container {
             cgroup: cgroup::ChildName::parse("c1").unwrap(),
+            cgroup_parent: None,
             user_namespace: false,
         };
         let system = Refusal::System {

@@ -11,5 +11,10 @@
 mod frame;
 mod message;
 
+/// What the frame that follows a launch brings, by descriptor.
+pub(crate) const ROOT: &str = "root";
+/// As [`ROOT`].
+pub(crate) const SHARED_MEMORY: &str = "shm";
+
 pub(crate) use frame::{receive, send, try_receive, try_send};
 pub(crate) use message::{Answer, Call, Container, EmulationPlace, Event, Refusal, Request, RequestRef, VERSION};

@@ -24,4 +24,4 @@ pub(crate) use path::{Shape, open_or_create};
 pub(crate) use plan::{Manner, Plan};
 pub use root::open_layers;
 pub(crate) use root::{open as open_root, open_ahead as open_root_ahead};
-pub use view::{View, ViewedRoot, resolve_user};
+pub use view::{View, ViewedRoot, resolve_user, shared_memory};

@@ -196,6 +196,21 @@ impl Plan {
         })
     }
 
+    /// Puts what is mounted already in the place of what was to be mounted at `destination`.
+    pub(crate) fn put(&mut self, destination: &Path, mount: OwnedFd) {
+        let planned = self
+            .mounts
+            .iter_mut()
+            .find(|planned| planned.destination == destination);
+        if let Some(planned) = planned {
+            planned.source = Source::Detached {
+                mount,
+                shape: Shape::Folder,
+                of: Of::Other,
+            };
+        }
+    }
+
     /// Mounts the file systems of those of the caller's namespaces that the container will not get
     /// anew. A user namespace may only mount those of namespaces that belong to it, so that this is
     /// done before one is entered.

@@ -14,8 +14,9 @@ use std::{
 use ferry_sys::process::{unshare_file_system, unshare_mounts};
 use oci_spec::runtime::Mount;
 use rustix::{
-    fs::{CWD, Mode, OFlags, openat},
+    fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2},
     io::Errno,
+    mount::{OpenTreeFlags, open_tree},
     thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
 };
 
@@ -56,12 +57,7 @@ impl View {
     /// namespace's.
     pub fn of_process(pidfd: BorrowedFd<'_>) -> Result<View, Error> {
         on_own_thread(|| {
-            unshare_file_system().map_err(Fault::system("unshare the file system"))?;
-            move_into_thread_name_spaces(pidfd, ThreadNameSpaceType::MOUNT).map_err(|errno| Fault::Namespace {
-                kind: "container's mount".to_owned(),
-                path: None,
-                errno: errno.into(),
-            })?;
+            enter_mounts_of(pidfd)?;
             Ok(View {
                 root: open_root()?,
                 _namespace: None,
@@ -119,6 +115,35 @@ impl View {
 pub fn resolve_user(root: BorrowedFd<'_>, user: &str) -> Result<(u32, u32), Error> {
     let identity = user::resolve(root, user, &[]).map_err(Fault::from)?;
     Ok((identity.uid, identity.gid))
+}
+
+/// A copy of the mount at /dev/shm of a process' mount namespace, to be given to another container. `None` if there
+/// is no such folder.
+pub fn shared_memory(pidfd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    on_own_thread(|| {
+        enter_mounts_of(pidfd)?;
+        let root = open_root()?;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = match openat2(&root, "dev/shm", flags, Mode::empty(), resolve) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(errno) => return Err(Fault::system("open /dev/shm")(errno).into()),
+        };
+        // Here and not later: only what the caller's own namespace has can be copied.
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let copy = open_tree(&folder, "", flags).map_err(Fault::system("copy the mount of /dev/shm"))?;
+        Ok(Some(copy))
+    })
+}
+
+fn enter_mounts_of(pidfd: BorrowedFd<'_>) -> Result<(), Fault> {
+    unshare_file_system().map_err(Fault::system("unshare the file system"))?;
+    move_into_thread_name_spaces(pidfd, ThreadNameSpaceType::MOUNT).map_err(|errno| Fault::Namespace {
+        kind: "container's mount".to_owned(),
+        path: None,
+        errno: errno.into(),
+    })
 }
 
 fn mount_root(root: &ViewedRoot) -> Result<(OwnedFd, Access), Error> {

@@ -8,6 +8,7 @@ mod architecture;
 mod assembler;
 mod decision;
 mod default_profile;
+mod docker_profile;
 mod error;
 mod program;
 mod syscalls;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use architecture::Architecture;
 pub use default_profile::default_profile;
+pub use docker_profile::{ProfileContext, ProfileError, parse_profile};
 pub use error::{CompileError, LoadError};
 pub use program::Program;
 

@@ -6,26 +6,26 @@ use ferry_runtime::cgroup::{Controller, Parent, Version};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Abilities {
-    pub(super) memory: bool,
-    pub(super) swap: bool,
-    pub(super) swappiness: bool,
-    pub(super) reservation: bool,
-    pub(super) oom_killer: bool,
-    pub(super) pids: bool,
-    pub(super) shares: bool,
-    pub(super) quota: bool,
-    pub(super) realtime: bool,
-    pub(super) cpuset: bool,
+    pub(crate) memory: bool,
+    pub(crate) swap: bool,
+    pub(crate) swappiness: bool,
+    pub(crate) reservation: bool,
+    pub(crate) oom_killer: bool,
+    pub(crate) pids: bool,
+    pub(crate) shares: bool,
+    pub(crate) quota: bool,
+    pub(crate) realtime: bool,
+    pub(crate) cpuset: bool,
     /// CPUs that there are, as the kernel lists them.
-    pub(super) cpus: String,
+    pub(crate) cpus: String,
     /// Memory nodes that there are.
-    pub(super) mems: String,
-    pub(super) weight: bool,
-    pub(super) weight_device: bool,
-    pub(super) read_bps: bool,
-    pub(super) write_bps: bool,
-    pub(super) read_iops: bool,
-    pub(super) write_iops: bool,
+    pub(crate) mems: String,
+    pub(crate) weight: bool,
+    pub(crate) weight_device: bool,
+    pub(crate) read_bps: bool,
+    pub(crate) write_bps: bool,
+    pub(crate) read_iops: bool,
+    pub(crate) write_iops: bool,
 }
 
 impl Abilities {

@@ -1,9 +1,12 @@
 //! A log's files: the current one, and those that were set aside when they were full.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Result};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::io::{ErrorKind, Read, Result, Seek};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxFlags};
 
 /// What is read at once, in bytes.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -19,8 +22,8 @@ pub(super) fn open_newest_first(path: &Path) -> Result<Vec<LogFile>> {
             0 => path.to_owned(),
             _ => format!("{}.{number}", path.display()).into(),
         };
-        let file = match File::open(&name) {
-            Ok(file) => LogFile::new(file)?,
+        let file = match open(&name) {
+            Ok(file) => file,
             // One is away for a moment while they are renamed.
             Err(error) if error.kind() == ErrorKind::NotFound && missing == 0 => {
                 missing += 1;
@@ -30,23 +33,55 @@ pub(super) fn open_newest_first(path: &Path) -> Result<Vec<LogFile>> {
             Err(error) => return Err(error),
         };
         missing = 0;
-        if files.last().is_none_or(|newer| newer.inode != file.inode) {
+        if files.last().is_none_or(|newer| newer.identity != file.identity) {
             files.push(file);
         }
     }
     Ok(files)
 }
 
+/// Opens a file, which may have been compressed.
+fn open(name: &Path) -> Result<LogFile> {
+    match File::open(name) {
+        Ok(file) => LogFile::new(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut compressed = name.as_os_str().to_owned();
+            compressed.push(".gz");
+            match File::open(compressed) {
+                Ok(file) => LogFile::compressed(file, name),
+                Err(_) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether `path` names another file by now.
 pub(super) fn is_another(path: &Path, file: &LogFile) -> bool {
-    path.metadata().is_ok_and(|named| named.ino() != file.inode)
+    let named = rustix::fs::statx(CWD, path, AtFlags::empty(), Identity::ASKED);
+    named.is_ok_and(|named| Identity::of(&named) != file.identity)
+}
+
+/// Which file it is, whatever its name: the number of its inode, and when it was made, for numbers are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity([u8; 20]);
+
+impl Identity {
+    const ASKED: StatxFlags = StatxFlags::INO.union(StatxFlags::BTIME);
+
+    fn of(status: &Statx) -> Self {
+        Self(ferry_runtime::log_identity(status))
+    }
 }
 
 /// Whole lines of one file.
 #[derive(Debug)]
 pub(super) struct LogFile {
     file: File,
-    pub(super) inode: u64,
+    /// The file is compressed, and unpacked in this folder once somebody reads it.
+    packed_in: Option<PathBuf>,
+    /// Of a compressed file, that of the plain one, which it carries.
+    pub(super) identity: Identity,
     /// What was read is `buffer[start..end]`, of which the first `searched` bytes have no line's end.
     buffer: Vec<u8>,
     start: usize,
@@ -58,15 +93,44 @@ pub(super) struct LogFile {
 
 impl LogFile {
     fn new(file: File) -> Result<Self> {
+        let status = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, Identity::ASKED)?;
         Ok(Self {
-            inode: file.metadata()?.ino(),
+            identity: Identity::of(&status),
             file,
+            packed_in: None,
             buffer: Vec::new(),
             start: 0,
             end: 0,
             searched: 0,
             is_skipping: false,
         })
+    }
+
+    fn compressed(file: File, name: &Path) -> Result<Self> {
+        let mut log = Self::new(file)?;
+        let mut gzip = GzDecoder::new(&log.file);
+        // The header is read with the first byte.
+        gzip.read_exact(&mut [0])?;
+        let extra = gzip.header().and_then(|header| header.extra());
+        if let Some(identity) = extra.and_then(|extra| extra.try_into().ok()) {
+            log.identity = Identity(identity);
+        }
+        log.packed_in = name.parent().map(Path::to_owned);
+        Ok(log)
+    }
+
+    /// Before it is read. What it is unpacked to has no name, and goes with its descriptor.
+    fn unpack(&mut self) -> Result<()> {
+        let Some(folder) = self.packed_in.take() else {
+            return Ok(());
+        };
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let mut plain = File::from(rustix::fs::open(&folder, flags, Mode::RUSR | Mode::WUSR)?);
+        self.file.rewind()?;
+        std::io::copy(&mut GzDecoder::new(&self.file), &mut plain)?;
+        plain.rewind()?;
+        self.file = plain;
+        Ok(())
     }
 
     /// The next line with its end; `None` at the file's present end. A half-written line waits for its rest.
@@ -94,6 +158,7 @@ impl LogFile {
 
     /// Reads more behind what there is.
     fn read(&mut self) -> Result<usize> {
+        self.unpack()?;
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -111,6 +176,7 @@ impl LogFile {
     /// Moves to where the last `count` lines that `is_wanted` begin, or to the beginning if there are fewer; says how
     /// many there are.
     pub(super) fn seek_back(&mut self, count: usize, mut is_wanted: impl FnMut(&[u8]) -> bool) -> Result<usize> {
+        self.unpack()?;
         let mut found = 0;
         let mut end = self.file.metadata()?.len();
         let mut block = BLOCK_BYTES;
@@ -202,6 +268,24 @@ mod tests {
         assert_eq!(rest(&mut log)[0], "line 98000\n");
         assert_eq!(file(b"").1.seek_back(3, |_| true).unwrap(), 0);
         assert_eq!(file(b"\n\n").1.seek_back(1, |line| line == b"\n").unwrap(), 1);
+    }
+
+    #[test]
+    fn compressed_files_read_as_plain_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "new\n").unwrap();
+        let file = File::create(dir.path().join("log.1.gz")).unwrap();
+        let builder = flate2::GzBuilder::new().extra([7; 20]);
+        let mut gzip = builder.write(file, flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, b"old\nolder\n").unwrap();
+        gzip.finish().unwrap();
+        let mut files = open_newest_first(&path).unwrap();
+        assert_eq!((files.len(), files[1].identity), (2, Identity([7; 20])));
+        assert_eq!(files[1].seek_back(1, |_| true).unwrap(), 1);
+        assert_eq!(rest(&mut files[1]), ["older\n"]);
+        assert_eq!(rest(&mut open_newest_first(&path).unwrap()[1]), ["old\n", "older\n"]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

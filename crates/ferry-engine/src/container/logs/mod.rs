@@ -158,7 +158,7 @@ impl LogReader {
 fn newer_than(file: Option<&LogFile>, mut newest_first: Vec<LogFile>) -> Option<LogFile> {
     match newest_first
         .iter()
-        .position(|other| Some(other.inode) == file.map(|file| file.inode))
+        .position(|other| Some(other.identity) == file.map(|file| file.identity))
     {
         Some(0) => None,
         Some(at) => Some(newest_first.swap_remove(at - 1)),
