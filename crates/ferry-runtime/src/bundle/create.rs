@@ -288,7 +288,9 @@ impl Parts<'_> {
     fn root_ids(&self) -> (u32, u32) {
         let root = |map: &Option<Vec<LinuxIdMapping>>| {
             let mut ranges = map.iter().flatten();
-            ranges.find(|range| range.container_id() == 0).map_or(0, LinuxIdMapping::host_id)
+            ranges
+                .find(|range| range.container_id() == 0)
+                .map_or(0, LinuxIdMapping::host_id)
         };
         (root(self.linux.uid_mappings()), root(self.linux.gid_mappings()))
     }
