@@ -518,7 +518,8 @@ fn hooks_that_fail_stop_what_has_not_begun() {
 fn a_create_that_fails_or_is_killed_leaves_nothing() {
     let Some(bundle) = Bundle::new("undone") else { return };
     bundle.runs("true");
-    let cases: [(&str, fn(&mut Value)); 5] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 5] = [
         ("mount source", |config| {
             let mount = json!({"destination": "/mnt", "type": "bind", "source": "/ghost", "options": ["bind"]});
             config["mounts"].as_array_mut().unwrap().push(mount);

@@ -54,13 +54,17 @@ pub fn delete(home: &Home, id: &ContainerId, running: Running) -> Result<Warning
     }
     let cgroup = record.cgroup()?;
     if status != Status::Stopped {
-        cgroup.kill_all()?;
+        if let Some(cgroup) = &cgroup {
+            cgroup.kill_all()?;
+        }
         if let Some(process) = record.process {
             end(id, process)?;
         }
     }
     // Others of it live on where the host's pid namespace was theirs.
-    if cgroup.remove().is_err() {
+    if let Some(cgroup) = &cgroup
+        && cgroup.remove().is_err()
+    {
         cgroup.kill_all()?;
         cgroup.remove()?;
     }

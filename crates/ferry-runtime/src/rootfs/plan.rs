@@ -160,6 +160,13 @@ impl Plan {
                 options.data.push(("uid".to_owned(), Some(uid.to_string())));
                 options.data.push(("gid".to_owned(), Some(gid.to_string())));
             }
+            if let Some(label) = linux.and_then(|linux| linux.mount_label().clone())
+                && manner != Manner::Engine
+                && takes_label(mount, &options)
+                && !label.is_empty()
+            {
+                options.data.push(("context".to_owned(), Some(label)));
+            }
             let planned = Planned::make(mount, options, cgroup, manner)?;
             if let Source::Detached {
                 mount: dev_mount,
@@ -305,6 +312,15 @@ enum Dev {
     Filled,
     /// In the root itself.
     OfTheRoot,
+}
+
+/// Whether a mount is of a file system that SELinux labels as a whole, as runc has it.
+fn takes_label(mount: &Mount, options: &Options) -> bool {
+    let has_own = matches!(
+        mount.typ().as_deref(),
+        Some("proc" | "sysfs" | "cgroup" | "cgroup2" | "mqueue" | "bind")
+    );
+    options.bind.is_none() && !has_own
 }
 
 fn is_temporary(mount: &Mount) -> bool {
