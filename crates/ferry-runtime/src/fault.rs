@@ -185,6 +185,12 @@ pub enum Fault {
         /// In [`crate::seccomp::LoadError`]'s words.
         reason: String,
     },
+    /// There is no such program, as is seen before anything runs.
+    #[error("{reason}")]
+    Program {
+        /// In [`StartError`]'s words.
+        reason: String,
+    },
     /// A hook of the spec failed.
     #[error("{stage} hook {}: {reason}", path.display())]
     Hook {

@@ -23,6 +23,7 @@ mod peers;
 mod reproducible;
 mod restart;
 mod run;
+mod runtime;
 mod ship;
 mod steps;
 mod streams;

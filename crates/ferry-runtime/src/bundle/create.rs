@@ -9,7 +9,7 @@ use ferry_sys::{
     SingleThreaded,
     process::{Child, Namespaces},
 };
-use oci_spec::runtime::{Hooks, Linux, Process, Spec};
+use oci_spec::runtime::{Hooks, Linux, LinuxIdMapping, Process, Spec};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with},
@@ -91,8 +91,10 @@ pub fn create(home: &Home, id: &ContainerId, options: &CreateOptions) -> Result<
         let mut record = record.clone();
         record.process = ProcessRecord::of(child.pid);
         let state = state_bytes(&record, Status::Creating);
+        // To these hooks the container has always been a created one. Source: OCI runtime-spec 1.0, crun.
+        let created = state_bytes(&record, Status::Created);
         let prestart = hooks.prestart().as_deref().unwrap_or_default();
-        hook::run_all(prestart, "prestart", &state)?;
+        hook::run_all(prestart, "prestart", &created)?;
         hook::run_all(
             hooks.create_runtime().as_deref().unwrap_or_default(),
             "createRuntime",
@@ -221,7 +223,7 @@ impl Parts<'_> {
                 .unwrap_or(false),
         };
         let manner = Manner::Bundle {
-            user_namespace: user.is_some(),
+            user_namespace: user.as_ref().map(|_| self.root_ids()),
         };
         let root = Plan::make(spec, &root, || open_root(&root), self.cgroup, manner)?;
         let plan = ContainerPlan {
@@ -280,6 +282,17 @@ impl Parts<'_> {
             root: self.record.rootfs.clone(),
             create_container: self.hooks.create_container().clone().unwrap_or_default(),
         })
+    }
+
+    /// Who the container's root is on the host.
+    fn root_ids(&self) -> (u32, u32) {
+        let root = |map: &Option<Vec<LinuxIdMapping>>| {
+            let mut ranges = map.iter().flatten();
+            ranges
+                .find(|range| range.container_id() == 0)
+                .map_or(0, LinuxIdMapping::host_id)
+        };
+        (root(self.linux.uid_mappings()), root(self.linux.gid_mappings()))
     }
 
     /// Source: time_namespaces(7).

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::container::hook;
 
-/// What becomes of a container that runs.
+/// What becomes of a container that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Running {
     /// It is no container to delete.
@@ -27,7 +27,7 @@ pub enum Running {
 /// How long a killed process may take to be gone.
 const END_MAX: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
-/// Deletes a container that has ended or was never started; with [`Running::Killed`] any, and one that is not there
+/// Deletes a container that has ended; with [`Running::Killed`] any, and one that is not there
 /// is no error then.
 pub fn delete(home: &Home, id: &ContainerId, running: Running) -> Result<Warnings, Error> {
     let folder = home.folder(id);
@@ -43,7 +43,7 @@ pub fn delete(home: &Home, id: &ContainerId, running: Running) -> Result<Warning
     };
     let status = status(home, id, &record)?;
     match (status, running) {
-        (Status::Stopped | Status::Created, _) | (_, Running::Killed) => {}
+        (Status::Stopped, _) | (_, Running::Killed) => {}
         (status, Running::Refused) => {
             return Err(Error::Status {
                 operation: "delete",
@@ -54,13 +54,17 @@ pub fn delete(home: &Home, id: &ContainerId, running: Running) -> Result<Warning
     }
     let cgroup = record.cgroup()?;
     if status != Status::Stopped {
-        cgroup.kill_all()?;
+        if let Some(cgroup) = &cgroup {
+            cgroup.kill_all()?;
+        }
         if let Some(process) = record.process {
             end(id, process)?;
         }
     }
     // Others of it live on where the host's pid namespace was theirs.
-    if cgroup.remove().is_err() {
+    if let Some(cgroup) = &cgroup
+        && cgroup.remove().is_err()
+    {
         cgroup.kill_all()?;
         cgroup.remove()?;
     }

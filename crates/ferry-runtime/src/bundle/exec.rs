@@ -182,7 +182,9 @@ pub fn exec(home: &Home, id: &ContainerId, process: &Process, options: &ExecOpti
     let is_other = |kind: &str| is_another_namespace(first.pid, kind);
     let guest = GuestPlan {
         proof,
-        cgroup: record.cgroup()?,
+        cgroup: record
+            .cgroup()?
+            .ok_or_else(|| Error::NotRunning { id: id.to_string() })?,
         host,
         user_namespace: is_other("user"),
         time_namespace: is_other("time"),

@@ -92,10 +92,10 @@ impl Record {
         write_atomically(&path, &bytes)
     }
 
-    /// Its cgroup, whether or not that exists.
-    pub(super) fn cgroup(&self) -> Result<Cgroup, Error> {
-        let layout = Layout::detect()?;
-        Ok(Parent::open(&layout, &self.cgroup_parent)?.child(&self.cgroup_name))
+    /// Its cgroup; `None` if not even its parent is there any more.
+    pub(super) fn cgroup(&self) -> Result<Option<Cgroup>, Error> {
+        let parent = Parent::find(&Layout::detect()?, &self.cgroup_parent)?;
+        Ok(parent.map(|parent| parent.child(&self.cgroup_name)))
     }
 
     /// The spec that it was created with.

@@ -62,7 +62,9 @@ pub fn kill(home: &Home, id: &ContainerId, signal: Signal, whom: Whom) -> Result
     let record = Record::load(home, id)?;
     let not_running = || Error::NotRunning { id: id.to_string() };
     if whom == Whom::All {
-        let cgroup = record.cgroup()?;
+        let Some(cgroup) = record.cgroup()? else {
+            return Ok(());
+        };
         if signal == Signal::KILL {
             cgroup.kill_all()?;
         } else {
@@ -77,17 +79,17 @@ pub fn kill(home: &Home, id: &ContainerId, signal: Signal, whom: Whom) -> Result
     }
     let process = record.process.ok_or_else(not_running)?;
     let first = open_living(process).ok_or_else(not_running)?;
-    if signal == Signal::KILL && !record.private_pids {
-        // Nothing ends the others with the first.
-        record.cgroup()?.kill_all()?;
-        return Ok(());
-    }
     signals::send(first.as_fd(), signal.number()).map_err(|_| not_running())?;
-    if signal == Signal::KILL {
-        let cgroup = record.cgroup()?;
+    if signal == Signal::KILL
+        && let Some(cgroup) = record.cgroup()?
+    {
         if cgroup.is_frozen().unwrap_or(false) {
             // Version 1 does not let frozen processes die.
             cgroup.thaw()?;
+        }
+        if !record.private_pids {
+            // Nothing ends the others with the first.
+            cgroup.kill_all()?;
         }
     }
     Ok(())

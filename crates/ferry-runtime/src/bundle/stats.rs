@@ -20,7 +20,7 @@ fn cgroup_of(
             status,
         });
     }
-    record.cgroup()
+    record.cgroup()?.ok_or_else(|| Error::NotRunning { id: id.to_string() })
 }
 
 /// Stops every process of a container.

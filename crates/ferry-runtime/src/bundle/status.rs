@@ -89,7 +89,10 @@ pub fn status(home: &Home, id: &ContainerId, record: &Record) -> Result<Status, 
     if somebody_waits(home, id) {
         return Ok(Status::Created);
     }
-    if record.cgroup()?.is_frozen().unwrap_or(false) {
+    if record
+        .cgroup()?
+        .is_some_and(|cgroup| cgroup.is_frozen().unwrap_or(false))
+    {
         return Ok(Status::Paused);
     }
     Ok(Status::Running)

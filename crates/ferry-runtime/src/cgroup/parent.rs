@@ -41,20 +41,28 @@ impl Parent {
         })
     }
 
-    /// Opens the parent; `None` where it is missing. Nothing is made.
-    pub fn open_existing(layout: &Layout, path: &ParentPath) -> Result<Option<Parent>, Error> {
+    /// Opens the parent where it exists and changes nothing: its layout has the hierarchies that it exists in. `None`
+    /// if it exists in none.
+    pub fn find(layout: &Layout, path: &ParentPath) -> Result<Option<Parent>, Error> {
+        let mut hierarchies = Vec::new();
         let mut directories = Vec::new();
         for hierarchy in layout.hierarchies() {
-            let place = hierarchy.mount_point.join(path.as_str());
-            match open_directory(CWD, &place) {
-                Ok(directory) => directories.push(directory),
-                Err(Errno::NOENT) => return Ok(None),
-                Err(errno) => return Err(file::failed("open", &place, errno)),
+            let at = hierarchy.mount_point.join(path.as_str());
+            match open_directory(CWD, &at) {
+                Ok(directory) => {
+                    hierarchies.push(hierarchy.clone());
+                    directories.push(directory);
+                }
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(file::failed("open", &at, errno)),
             }
+        }
+        if directories.is_empty() {
+            return Ok(None);
         }
         Ok(Some(Parent {
             inner: Arc::new(Inner {
-                layout: layout.clone(),
+                layout: Layout::new(hierarchies)?,
                 path: path.clone(),
                 directories,
             }),

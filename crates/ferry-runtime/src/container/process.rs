@@ -21,7 +21,7 @@ use super::{
     hook,
     limits::{self, Limit},
     privileges::{Orphan, Privileges, SeccompListener},
-    program::{become_init, become_program},
+    program::{become_init, become_program, look_ahead},
     stdio::{self, Streams, Terminal},
     user::{self, Identity},
 };
@@ -226,6 +226,10 @@ impl ProcessPlan {
         {
             *stdin = Some(stdio::no_input(root)?);
         }
+        if let Who::Numbered { .. } = self.who {
+            // As in runc: an empty one is none.
+            self.env.retain(|entry| entry != "HOME=");
+        }
         let wants_home = !self.env.iter().any(|entry| entry.starts_with("HOME="));
         let identity = match &self.who {
             Who::Named { user, groups } => user::resolve(root, user, groups)?,
@@ -239,6 +243,12 @@ impl ProcessPlan {
         if wants_home {
             self.env
                 .push(format!("HOME={}", identity.home.as_deref().unwrap_or("/")));
+        }
+        if let Who::Numbered { .. } = self.who {
+            // Engines ask at `create` already whether there is such a program.
+            look_ahead(&self.args, &self.env).map_err(|error| Fault::Program {
+                reason: error.to_string(),
+            })?;
         }
         let cwd = open_or_create(root, &self.cwd, Shape::Folder).map_err(|errno| self.cwd_fault(errno.into()))?;
         Ok(ReadyProcess {
@@ -283,6 +293,11 @@ impl ReadyProcess {
         {
             return Some(StartError::Failed(Fault::system("prctl")(errno)));
         }
+        if let Gate::Caller { .. } = self.plan.gate
+            && let Err(fault) = self.install_streams()
+        {
+            return Some(StartError::Failed(fault));
+        }
         tell(channel, &Event::Ready, &controller)?;
         drop(controller);
         match &self.plan.gate {
@@ -316,6 +331,19 @@ impl ReadyProcess {
     fn prepare(&self) -> Result<(), Fault> {
         // All others are as the zygote set them: by default.
         ferry_sys::signals::die_of_broken_pipes();
+        if let Gate::Maker = self.plan.gate {
+            self.install_streams()?;
+        }
+        self.plan.treatment.apply()?;
+        self.enter_cwd()?;
+        limits::apply(&self.plan.limits)?;
+        umask(Mode::from_raw_mode(self.plan.umask));
+        self.plan.privileges.drop_to(&self.identity)
+    }
+
+    /// A process that waits for whoever comes does so with its own streams: with a terminal, its maker's would
+    /// keep those waiting who read them to their end.
+    fn install_streams(&self) -> Result<(), Fault> {
         match (&self.terminal, &self.plan.streams) {
             (Some(terminal), _) => terminal.install(&self.identity)?,
             (
@@ -331,11 +359,7 @@ impl ReadyProcess {
             (None, Streams::Inherited) => stdio::hand_over(&self.identity),
             (None, Streams::Pipes { stdin: None, .. } | Streams::Terminal(_)) => {}
         }
-        self.plan.treatment.apply()?;
-        self.enter_cwd()?;
-        limits::apply(&self.plan.limits)?;
-        umask(Mode::from_raw_mode(self.plan.umask));
-        self.plan.privileges.drop_to(&self.identity)
+        Ok(())
     }
 
     /// Enters the working directory, and makes sure that it is one of this root: a descriptor that

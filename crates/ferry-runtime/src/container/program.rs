@@ -58,6 +58,28 @@ pub(crate) fn become_init(args: &[String], env: &[String]) -> StartError {
     }
 }
 
+/// Looks a program up from where its path begins, before the process has its user and folder: says only that there is
+/// none, and nothing of one that depends on them.
+pub(super) fn look_ahead(args: &[String], env: &[String]) -> Result<(), StartError> {
+    let program = args.first().map(String::as_str).unwrap_or_default();
+    let is_relative = |path: &str| !path.starts_with('/');
+    let depends = match program.contains('/') {
+        true => is_relative(program),
+        false => path_of(env).split(':').any(is_relative),
+    };
+    match find(program, env) {
+        Err(error @ StartError::NotFound { .. }) if !depends => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn path_of(env: &[String]) -> &str {
+    env.iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or_default()
+}
+
 fn find(program: &str, env: &[String]) -> Result<String, StartError> {
     if program.contains('/') {
         return match check(program) {
@@ -72,12 +94,8 @@ fn find(program: &str, env: &[String]) -> Result<String, StartError> {
             }),
         };
     }
-    let path = env
-        .iter()
-        .rev()
-        .find_map(|entry| entry.strip_prefix("PATH="))
-        .unwrap_or_default();
-    path.split(':')
+    path_of(env)
+        .split(':')
         .filter(|_| !program.is_empty())
         .map(|folder| match folder {
             "" => format!("./{program}"),

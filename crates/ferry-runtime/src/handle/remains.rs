@@ -74,7 +74,7 @@ impl Remains {
         if let Some(name) = &self.cgroup {
             let parent = match &self.cgroup_parent {
                 None => Some(parent.clone()),
-                Some(path) => cgroup::Parent::open_existing(parent.layout(), path)?,
+                Some(path) => cgroup::Parent::find(parent.layout(), path)?,
             };
             if let Some(parent) = parent {
                 let cgroup = parent.child(name);

@@ -60,9 +60,19 @@ pub(crate) enum Manner {
     Engine,
     /// One of a bundle, whose spec may say anything; with a user namespace, what belongs to it is mounted inside.
     Bundle {
-        /// Whether it has a user namespace.
-        user_namespace: bool,
+        /// Who root is outside of its user namespace, if it has one.
+        user_namespace: Option<(u32, u32)>,
     },
+}
+
+impl Manner {
+    /// Who the root of its user namespace is outside of it.
+    fn root_ids(self) -> Option<(u32, u32)> {
+        match self {
+            Manner::Engine => None,
+            Manner::Bundle { user_namespace } => user_namespace,
+        }
+    }
 }
 
 /// What a bundle's mounts may cover of /proc, as runc allows it for file systems that show a container its limits.
@@ -145,6 +155,17 @@ impl Plan {
             if is_dev && is_temporary(mount) && options.own.set & READ_ONLY != 0 {
                 options.own.set &= !READ_ONLY;
                 read_only_mounts.push(mount.destination().clone());
+            }
+            if let (true, Some((uid, gid))) = (is_dev && is_temporary(mount), manner.root_ids()) {
+                options.data.push(("uid".to_owned(), Some(uid.to_string())));
+                options.data.push(("gid".to_owned(), Some(gid.to_string())));
+            }
+            if let Some(label) = linux.and_then(|linux| linux.mount_label().clone())
+                && manner != Manner::Engine
+                && takes_label(mount, &options)
+                && !label.is_empty()
+            {
+                options.data.push(("context".to_owned(), Some(label)));
             }
             let planned = Planned::make(mount, options, cgroup, manner)?;
             if let Source::Detached {
@@ -261,9 +282,7 @@ impl Planned {
             "cgroup" | "cgroup2" => fresh("cgroup2", &name, options),
             "proc" | "sysfs" | "mqueue" | "devpts" => fresh(kind, &name, options),
             // Of the container's user namespace, so that its root owns it; nodes can only be made outside.
-            "tmpfs" if manner == Manner::Bundle { user_namespace: true } && destination != Path::new("/dev") => {
-                fresh(kind, &name, options)
-            }
+            "tmpfs" if manner.root_ids().is_some() && destination != Path::new("/dev") => fresh(kind, &name, options),
             _ => {
                 let mount = mount_now(kind, &name.to_string_lossy(), &options, &destination)?;
                 Source::Detached {
@@ -308,6 +327,15 @@ enum Dev {
     Filled,
     /// In the root itself.
     OfTheRoot,
+}
+
+/// Whether a mount is of a file system that SELinux labels as a whole, as runc has it.
+fn takes_label(mount: &Mount, options: &Options) -> bool {
+    let has_own = matches!(
+        mount.typ().as_deref(),
+        Some("proc" | "sysfs" | "cgroup" | "cgroup2" | "mqueue" | "bind")
+    );
+    options.bind.is_none() && !has_own
 }
 
 fn is_temporary(mount: &Mount) -> bool {
