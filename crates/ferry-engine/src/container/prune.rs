@@ -49,6 +49,7 @@ impl Engine {
                 continue;
             }
             let size = self.size_of(&container)?;
+            container.remove_record(&container.dir(&self.instance))?;
             self.make_invisible(&container);
             self.delete_files(&container);
             pruned.removed.push(container.id.clone());

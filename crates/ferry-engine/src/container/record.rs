@@ -97,6 +97,12 @@ impl Container {
         Ok(record::write(&path, &contents, self.durability())?)
     }
 
+    /// Removes the record in `dir`: from then on the container is gone, whatever happens to the engine.
+    pub(super) fn remove_record(&self, dir: &Path) -> Result<(), Error> {
+        let _files = self.files();
+        Ok(record::remove(&dir.join(FILE), self.durability())?)
+    }
+
     /// Reads the record in `dir`; `None` if there is none.
     pub(super) fn read_record(dir: &Path) -> Result<Option<Self>, Error> {
         let record: Option<ContainerRecord> = record::read(&dir.join(FILE))?;

@@ -46,6 +46,8 @@ impl Engine {
         }
         // A container of `--rm` removes itself when it ends.
         if container.state().phase != Phase::Removed {
+            let (dir, gone) = (container.dir(&self.instance), container.clone());
+            tokio::task::spawn_blocking(move || gone.remove_record(&dir)).await??;
             self.remove_now(&container);
         }
         Ok(())
@@ -70,8 +72,7 @@ impl Engine {
             .send("container", "destroy", container.id.as_str(), container.attributes());
     }
 
-    /// Blocking. The record goes first: a container without one is gone, whatever else is left is
-    /// removed at the next start of the engine.
+    /// Blocking. What an engine that dies leaves of a container without a record is removed when the next one starts.
     pub(super) fn delete_files(&self, container: &Container) {
         {
             let _files = container.files();
