@@ -161,6 +161,14 @@ fn a_containers_life() {
     bundle.runtime("kill").exits(1).complains("container not running");
     bundle.runtime("start").exits(1).complains("it is stopped");
     bundle.runtime("delete").succeeds();
+    // Without a process there is a container, and nothing to start.
+    bundle.config(|config| drop(config.as_object_mut().unwrap().remove("process")));
+    bundle.create().succeeds();
+    bundle.runtime("start").exits(1).complains("process: is missing");
+    eventually("the container has ended", || {
+        (bundle.status() == "stopped").then_some(())
+    });
+    bundle.runtime("delete").succeeds();
     bundle.nothing_is_left();
 }
 

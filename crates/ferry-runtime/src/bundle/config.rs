@@ -49,9 +49,6 @@ pub(super) fn check(spec: &Spec) -> Result<(), Error> {
     if spec.root().is_none() {
         return refuse("root", "is missing");
     }
-    if spec.process().is_none() {
-        return refuse("process", "is missing");
-    }
     let namespaces = linux.namespaces().as_deref().unwrap_or_default();
     let has = |kind| namespaces.iter().any(|namespace| namespace.typ() == kind);
     let names = [("hostname", spec.hostname()), ("domainname", spec.domainname())];

@@ -138,6 +138,7 @@ fn first_record(
         created: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
         annotations: spec.annotations().clone().unwrap_or_default(),
         process: None,
+        has_program: spec.process().is_some(),
         cgroup_parent,
         cgroup_name,
         private_pids: NamespacePlan::of_bundle(spec)?.is_private(Namespaces::PID),
@@ -246,12 +247,10 @@ impl Parts<'_> {
     }
 
     fn process(&self, listener: OwnedFd, options: &CreateOptions) -> Result<(ProcessPlan, Warnings), Error> {
-        let Some(process) = self.spec.process() else {
-            return Err(Error::Config {
-                member: "process",
-                problem: "is missing".to_owned(),
-            });
-        };
+        let mut nothing = Process::default();
+        // Nothing that can be executed: `start` refuses.
+        nothing.set_args(Some(vec!["/".to_owned()]));
+        let process = self.spec.process().as_ref().unwrap_or(&nothing);
         let streams = match process.terminal() {
             Some(true) => Streams::Terminal(console::size(process)),
             _ => Streams::Inherited,

@@ -57,9 +57,7 @@ pub fn delete(home: &Home, id: &ContainerId, running: Running) -> Result<Warning
         if let Some(cgroup) = &cgroup {
             cgroup.kill_all()?;
         }
-        if let Some(process) = record.process {
-            end(id, process)?;
-        }
+        end(id, record.process)?;
     }
     // Others of it live on where the host's pid namespace was theirs.
     if let Some(cgroup) = &cgroup
@@ -83,8 +81,8 @@ pub fn delete(home: &Home, id: &ContainerId, running: Running) -> Result<Warning
 }
 
 /// Kills a process, wherever it is, and waits for its end.
-fn end(id: &ContainerId, process: ProcessRecord) -> Result<(), Error> {
-    let Some(pidfd) = open_living(process) else {
+pub(super) fn end(id: &ContainerId, process: Option<ProcessRecord>) -> Result<(), Error> {
+    let Some((process, pidfd)) = process.and_then(|process| Some((process, open_living(process)?))) else {
         return Ok(());
     };
     // It may have left its cgroup, or be dead by now.

@@ -31,6 +31,8 @@ pub struct Record {
     pub annotations: HashMap<String, String>,
     /// Its first process; none while it is made.
     pub process: Option<ProcessRecord>,
+    /// Whether config.json has a process: without one there is nothing to start.
+    pub has_program: bool,
     /// Its cgroup's parent.
     pub cgroup_parent: ParentPath,
     /// Its cgroup's name there.

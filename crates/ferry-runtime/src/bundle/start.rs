@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::{
-    ContainerId, Error, Home, Record, Status, Warnings,
+    ContainerId, Error, Home, Record, Status, Warnings, delete,
     status::{connect_to_start, state_bytes, status},
 };
 use crate::{
@@ -27,6 +27,14 @@ pub fn start(home: &Home, id: &ContainerId) -> Result<Warnings, Error> {
     let Ok(waiting) = connect_to_start(home, id) else {
         return refuse(status(home, id, &record)?);
     };
+    if !record.has_program {
+        // It fails as a program does that cannot be executed: its process is gone.
+        delete::end(id, record.process)?;
+        return Err(Error::Config {
+            member: "process",
+            problem: "is missing".to_owned(),
+        });
+    }
     let fault = |error| Error::file("send to", home.folder(id))(error);
     protocol::send(waiting.as_fd(), &state_bytes(&record, Status::Created), &[]).map_err(fault)?;
     // Its end is closed when its program begins; until then it has something to say.
