@@ -80,21 +80,14 @@ impl Tracer {
         Self { strace, trace }
     }
 
+    /// Lets go, and says whether anybody was killed.
+    pub fn has_killed(self) -> bool {
+        self.end().contains("killed by SIGKILL")
+    }
+
     /// Lets go, and says which steps were seen.
-    pub fn finish(mut self) -> Vec<Step> {
-        let pid = i32::try_from(self.strace.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a pid");
-        let _ = kill_process(pid, Signal::INT);
-        // It may wait for ever for a thread of a process that was killed.
-        let begin = Instant::now();
-        while self.strace.try_wait().is_ok_and(|status| status.is_none()) && begin.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.strace.kill();
-        let _ = self.strace.wait();
-        let text = fs::read_to_string(&self.trace).unwrap_or_default();
+    pub fn steps(self) -> Vec<Step> {
+        let text = self.end();
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for line in text.lines() {
             let Some((thread, rest)) = line.split_once(' ') else {
@@ -123,6 +116,22 @@ impl Tracer {
                 })
             })
             .collect()
+    }
+}
+
+impl Tracer {
+    /// Lets go, and gives what strace wrote.
+    fn end(mut self) -> String {
+        let pid = i32::try_from(self.strace.id()).ok().and_then(Pid::from_raw);
+        let _ = kill_process(pid.expect("a pid is positive"), Signal::INT);
+        // It may wait for ever for a thread of a process that was killed.
+        let begin = Instant::now();
+        while self.strace.try_wait().is_ok_and(|status| status.is_none()) && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
+        fs::read_to_string(&self.trace).unwrap_or_default()
     }
 }
 

@@ -77,10 +77,7 @@ fn containers_are_changed_restarted_and_checked() {
         let listed = docker.sh("docker ps --filter health=healthy --format '{{.Names}} {{.Status}}'");
         (listed.text().starts_with("box Up ") && listed.text().ends_with("(healthy)")).then_some(())
     });
-    docker
-        .sh("docker exec box kill -9 2 ; docker wait box")
-        .succeeds()
-        .says("137");
+    docker.sh("docker exec box kill -9 2");
     eventually("it runs again", || {
         let state = docker.sh("docker inspect -f '{{.RestartCount}} {{.State.Status}} {{.State.Health.Status}}' box");
         (state.text() == "1 running healthy").then_some(())

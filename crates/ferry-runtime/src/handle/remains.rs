@@ -7,13 +7,13 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, openat, unlinkat},
+    fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat},
     io::Errno,
 };
 
 use crate::{
     Error, cgroup,
-    monitor::{NOTES, Notes, SOCKET},
+    monitor::{NOTES, Notes, SOCKET, lock},
 };
 
 /// What is left in the state folder of a monitor that was killed. Its process is dead, or dies as
@@ -29,7 +29,7 @@ pub struct Remains {
 }
 
 impl Remains {
-    /// Looks at a state folder. `None` if a monitor lives there, or nothing is left.
+    /// Looks at the state folder of a monitor that does not answer. `None` if it goes on living for a while, or nothing is left.
     pub fn find(state_dir: &Path) -> Result<Option<Remains>, Error> {
         let fault = |errno: Errno| Error::Remains {
             state_dir: state_dir.to_owned(),
@@ -40,8 +40,9 @@ impl Remains {
             Err(Errno::NOENT) => return Ok(None),
             other => other.map_err(fault)?,
         };
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(None),
+        // One that was killed gives up its descriptors one by one: its sockets may be closed, and the folder not yet.
+        match lock(&folder) {
+            Err(Errno::BUSY) => return Ok(None),
             other => other.map_err(fault)?,
         }
         let notes = match openat(&folder, NOTES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {

@@ -28,7 +28,7 @@ use crate::{
     protocol::{self, Answer, Call, Refusal, Request, VERSION},
 };
 
-pub(crate) use place::{NOTES, Notes, SOCKET, address};
+pub(crate) use place::{NOTES, Notes, SOCKET, address, lock};
 
 /// What the zygote prepared for all its monitors.
 #[derive(Debug)]

@@ -76,7 +76,8 @@ impl Place {
     }
 }
 
-fn lock(folder: &OwnedFd) -> Result<(), Errno> {
+/// Takes a state folder from a monitor that may be about to end; `EBUSY` if it does not.
+pub(crate) fn lock(folder: &OwnedFd) -> Result<(), Errno> {
     let mut waited = Duration::ZERO;
     loop {
         match flock(folder, FlockOperation::NonBlockingLockExclusive) {
