@@ -117,9 +117,7 @@ impl Tracer {
             })
             .collect()
     }
-}
 
-impl Tracer {
     /// Lets go, and gives what strace wrote.
     fn end(mut self) -> String {
         let pid = i32::try_from(self.strace.id()).ok().and_then(Pid::from_raw);

@@ -5,6 +5,7 @@
 //! [`CapabilitySets::apply`]. Source: `capabilities(7)`.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use oci_spec::runtime::LinuxCapabilities;
 use rustix::io::Errno;
@@ -119,15 +120,17 @@ impl CapabilitySet {
     /// Everything in the table.
     pub const KNOWN: CapabilitySet = CapabilitySet((1 << TABLE.len()) - 1);
 
-    /// What this process could give away: its own bounding set, as far as the table knows it.
+    /// What this process could give away: its own bounding set, as far as the table knows it. Asked once, which is a
+    /// system call for each: whoever gives capabilities away keeps his own.
     #[must_use]
     pub fn available() -> CapabilitySet {
-        CapabilitySet::KNOWN
-            .iter()
-            .filter(|capability| {
+        static AVAILABLE: LazyLock<CapabilitySet> = LazyLock::new(|| {
+            let is_available = |capability: &Capability| {
                 thread::capability_is_in_bounding_set(to_kernel(CapabilitySet::from(*capability))).unwrap_or(false)
-            })
-            .collect()
+            };
+            CapabilitySet::KNOWN.iter().filter(is_available).collect()
+        });
+        *AVAILABLE
     }
 
     /// Whether it is in the set.

@@ -23,6 +23,7 @@ const CREATE: &str = "ferry create --name one -v /:/host:ro busybox sleep 300";
 const START: &str = "ferry start one";
 const EXEC: &str = "ferry exec one true";
 const STOP: &str = "ferry stop -t 0 one";
+const RM: &str = "ferry rm one";
 
 const ALL: &[Victim] = &[Victim::Engine, Victim::Zygote, Victim::Monitor];
 
@@ -53,7 +54,7 @@ const ACTS: &[Act] = &[
     },
     Act {
         before: "ferry run --name one busybox true",
-        line: "ferry rm one",
+        line: RM,
         victims: &[Victim::Engine, Victim::Zygote],
         states: &[None, Some("exited")],
     },
@@ -118,8 +119,8 @@ fn cut_short(engine: &Engine, act: Act, victim: Victim, step: &Step) -> bool {
         CREATE => state.is_some(),
         START => state.as_deref() == Some("running"),
         STOP => state.as_deref() == Some("exited"),
-        EXEC => false,
-        _ => state.is_none(),
+        RM => state.is_none(),
+        _ => false,
     };
     let was_acknowledged = acted.code() == 0 && act.line != EXEC;
     let has_ended = state.as_deref() == Some("exited");

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::flags::Events;
 use super::{Failed, Outcome, print};
 use crate::failure::ExitStatus;
+use crate::format::when;
 
 pub(super) fn events(home: &Home, events: &Events) -> Outcome {
     let id = ContainerId::parse(&events.id)?;
@@ -70,11 +71,8 @@ fn shape(stats: &Stats) -> Value {
 
 /// `5s`, `1m`, `500ms`, as Go writes them.
 fn interval(text: &str) -> Result<Duration, Failed> {
-    let parsed = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)]
-        .into_iter()
-        .find_map(|(unit, ms)| Some(text.strip_suffix(unit)?.parse::<u64>().ok()? * ms));
-    match parsed.filter(|ms| *ms > 0) {
-        Some(ms) => Ok(Duration::from_millis(ms)),
+    match when::duration(text).filter(|interval| !interval.is_zero()) {
+        Some(interval) => Ok(interval),
         None => Err(Failed::Usage(format!("{text:?} is no duration"))),
     }
 }
